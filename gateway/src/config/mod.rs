@@ -1,0 +1,5 @@
+//! Configuration: as written (TOML), checked with every mistake at once, as used.
+
+mod used;
+
+pub use used::*;

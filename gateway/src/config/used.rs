@@ -1,0 +1,300 @@
+//! The configuration as the program uses it: checked, with defaults filled in.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::message::DomainName;
+use crate::redact;
+use crate::sign::TlsLevel;
+
+/// Everything that the one TOML file says.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// EHLO and PTR name.
+    pub hostname: DomainName,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// The doors.
+    pub listeners: Vec<Listener>,
+    /// Certificate and key of the TLS listeners.
+    pub tls: Option<TlsFiles>,
+    /// Where the key-encryption key comes from.
+    pub kek: SecretRef,
+    /// Bounds on everything.
+    pub limits: Limits,
+    /// The operator's redaction policy; a tenant's own stands above it.
+    pub redaction: redact::Policy,
+    /// May a tenant's policy be `report` or `off`?
+    pub allow_unredacted: bool,
+    /// DKIM.
+    pub dkim: Dkim,
+    /// The queue.
+    pub queue: Queue,
+    /// Delivery.
+    pub delivery: Delivery,
+    /// Source addresses.
+    pub egress: Vec<Egress>,
+    /// DNS.
+    pub dns: Dns,
+    /// Events on standard output.
+    pub log: Log,
+}
+
+/// A secret by reference; the secret itself is never in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretRef {
+    /// `file:PATH`.
+    File(PathBuf),
+    /// `env:NAME`.
+    Env(String),
+    /// `cred:NAME`, a systemd credential.
+    Credential(String),
+}
+
+/// What a listener serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ListenerKind {
+    /// Mail from services.
+    Submission,
+    /// Bounces to return-path tokens.
+    Bounce,
+    /// Posts by mail.
+    Posts,
+    /// Pages and API.
+    Http,
+    /// Prometheus.
+    Metrics,
+}
+
+/// How a listener does TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ListenerTls {
+    /// No AUTH and no mail before STARTTLS.
+    StartTlsRequired,
+    /// STARTTLS is offered; AUTH only under it.
+    StartTls,
+    /// TLS from the first octet.
+    Implicit,
+    /// None; loopback addresses only.
+    None,
+}
+
+/// A door.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Its name in metrics and events.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<SocketAddr>,
+    /// What it serves.
+    pub kind: ListenerKind,
+    /// Its TLS.
+    pub tls: ListenerTls,
+    /// Who may speak the PROXY protocol to it (and then must).
+    pub proxy_from: Vec<ipnet::IpNet>,
+    /// The address that browsers use.
+    pub public_url: Option<String>,
+}
+
+/// Certificate chain and key, PEM.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The chain.
+    pub certificate: SecretRef,
+    /// The key.
+    pub key: SecretRef,
+}
+
+/// Bounds on everything that comes from outside.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Octets of a message.
+    pub message_size: usize,
+    /// Recipients of a message.
+    pub recipients: usize,
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections from one address.
+    pub connections_per_ip: usize,
+    /// MIME nesting.
+    pub mime_depth: usize,
+    /// MIME parts.
+    pub mime_parts: usize,
+    /// Octets of messages in flight.
+    pub memory_for_messages: usize,
+    /// Commands in one session.
+    pub commands: usize,
+    /// Refused commands before the session is ended.
+    pub errors: usize,
+    /// Messages in one session.
+    pub messages_per_session: usize,
+    /// Chunks (BDAT) in one message.
+    pub chunks: usize,
+    /// A client that says nothing for this long is sent away (421).
+    pub idle: Duration,
+    /// A session's whole life.
+    pub session: Duration,
+    /// Longest time for one message's data, whatever drips in.
+    pub data: Duration,
+    /// Failed AUTH attempts from one address or for one user inside `authentication_window` before a refusal.
+    pub authentication_failures: u32,
+    /// The window of `authentication_failures`.
+    pub authentication_window: Duration,
+}
+
+/// DKIM defaults.
+#[derive(Debug, Clone)]
+pub struct Dkim {
+    /// Algorithms of the keys that a new domain gets.
+    pub algorithms: Vec<String>,
+    /// Rotation.
+    pub rotate_every: Duration,
+    /// How long a key is published before it signs.
+    pub prepublish: Duration,
+    /// How long a key stays published after it signed last.
+    pub overlap: Duration,
+}
+
+/// The queue's policy.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    /// Waits between attempts; the last one repeats.
+    pub retry: Vec<Duration>,
+    /// When a letter is given up.
+    pub expire_after: Duration,
+    /// When its sender is told of the delay.
+    pub warn_after: Duration,
+    /// Less free disk than this: 452.
+    pub reserve_free: u64,
+}
+
+/// Delivery.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The default TLS level.
+    pub tls: TlsLevel,
+    /// Honour MTA-STS.
+    pub mta_sts: bool,
+    /// Honour DANE.
+    pub dane: bool,
+    /// Extra trust anchors.
+    pub ca_file: Option<PathBuf>,
+    /// Routes, first match wins.
+    pub routes: Vec<Route>,
+    /// Shaping.
+    pub sites: Vec<Site>,
+    /// Connections to one destination where no site says otherwise.
+    pub connections_per_destination: usize,
+    /// Connections in all.
+    pub connections: usize,
+    /// Time limits of the dialogue.
+    pub timeouts: DialogueTimeouts,
+}
+
+/// How long each step of a delivery may take (RFC 5321 §4.5.3.2 gives the lower bounds of the defaults).
+#[derive(Debug, Clone)]
+pub struct DialogueTimeouts {
+    /// TCP.
+    pub connect: Duration,
+    /// The greeting.
+    pub greeting: Duration,
+    /// EHLO, STARTTLS, MAIL, RCPT, RSET.
+    pub command: Duration,
+    /// A block of data.
+    pub data_block: Duration,
+    /// The final reply.
+    pub final_reply: Duration,
+}
+
+/// A domain, a wildcard below a domain, or everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DomainPattern {
+    /// `example.com`.
+    Exact(DomainName),
+    /// `*.example.com`: every name below, not the name itself.
+    Below(DomainName),
+    /// `*`.
+    Any,
+}
+
+impl DomainPattern {
+    /// Does the pattern cover `name`?
+    pub fn matches(&self, name: &DomainName) -> bool {
+        match self {
+            Self::Exact(exact) => exact == name,
+            Self::Below(parent) => name != parent && name.is_within(parent),
+            Self::Any => true,
+        }
+    }
+}
+
+/// Where mail for a domain goes instead of to its MX.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The recipient domains.
+    pub domain: DomainPattern,
+    /// A host name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The TLS level for this route, if not the default.
+    pub tls: Option<TlsLevel>,
+}
+
+/// Limits for a group of destinations.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Matches the MX host.
+    pub match_mx: Vec<DomainPattern>,
+    /// Matches the recipient domain.
+    pub match_domain: Vec<DomainPattern>,
+    /// Connections at once.
+    pub connections: Option<usize>,
+    /// Messages on one connection.
+    pub messages_per_connection: Option<usize>,
+    /// Messages a second.
+    pub rate: Option<f64>,
+    /// The TLS level.
+    pub tls: Option<TlsLevel>,
+}
+
+/// A source address.
+#[derive(Debug, Clone)]
+pub struct Egress {
+    /// Its name.
+    pub name: String,
+    /// The address that connections are bound to.
+    pub address: IpAddr,
+    /// The EHLO name.
+    pub ehlo: DomainName,
+}
+
+/// DNS.
+#[derive(Debug, Clone)]
+pub struct Dns {
+    /// The servers; empty: as the system has them.
+    pub servers: Vec<SocketAddr>,
+    /// The port that MX hosts are dialled on.
+    pub smtp_port: u16,
+}
+
+/// Events.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// JSON, or text for people.
+    pub json: bool,
+    /// How addresses are shown.
+    pub addresses: AddressDetail,
+}
+
+/// How much of a mail address an event shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressDetail {
+    /// All of it.
+    Full,
+    /// A keyed hash of the local part, and the domain.
+    Hashed,
+    /// The domain only.
+    None,
+}

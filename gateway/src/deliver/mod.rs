@@ -1,0 +1,3 @@
+//! Delivery: from a destination to the receiving server's final reply.
+
+pub mod outcome;
