@@ -1,1 +1,5 @@
-//! Filled in below.
+//! The command line: one file a noun, parsing of arguments and printing only.
+
+mod exit;
+
+pub use exit::{CliError, Exit};
