@@ -3,6 +3,15 @@
 //! Scenarios run against the real binary and against mail software that nobody here wrote. Nothing in this crate
 //! calls the gateway's library: a scenario sees what a user sees (ports, the command line, files on disk).
 
+pub mod client;
+pub mod disk;
+pub mod dns;
+pub mod gateway;
 pub mod load;
+pub mod need;
+pub mod peers;
+pub mod receiver;
 pub mod sink;
+pub mod tidy;
+pub mod tls;
 pub mod wire;
