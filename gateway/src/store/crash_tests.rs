@@ -203,6 +203,7 @@ fn delivered() -> RecipientState {
         tls: None,
         note: String::new(),
         status: (2, 0, 0),
+        dsn_relayed: false,
     }))
 }
 
