@@ -51,9 +51,7 @@ type OpenSegment = Arc<(Salt, Box<dyn Segment>)>;
 
 /// Runs `work` on these many octets here, or, if they are many, where it does not hold up a reactor's thread.
 fn off_reactor<T>(octets: usize, work: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    let threads = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if octets > INLINE_OCTETS && threads { tokio::task::block_in_place(work) } else { work() }
+    if octets > INLINE_OCTETS { crate::threads::off_reactor(work) } else { work() }
 }
 
 /// Who changes a letter right now: a letter is not moved while it settles, and does not settle while it moves,
