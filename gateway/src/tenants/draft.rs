@@ -88,10 +88,8 @@ impl<'s> Draft<'s> {
     }
 
     fn put<T: Serialize>(&mut self, namespace: Namespace, key: &[u8], value: &T) -> Result<(), RegistryError> {
-        let value = serde_json::to_vec(value).map_err(|error| RegistryError::Record {
-            place: format!("{namespace:?}"),
-            why: error.to_string(),
-        })?;
+        let value = serde_json::to_vec(value)
+            .map_err(|error| RegistryError::Record { place: format!("{namespace:?}"), why: error.to_string() })?;
         self.changes.put(namespace, key, value);
         Ok(())
     }

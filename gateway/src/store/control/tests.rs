@@ -465,6 +465,89 @@ fn the_real_store_keeps_what_it_answered_and_refuses_a_second_owner() {
     assert_eq!(contents(&copied), expected);
 }
 
+/// The real disk; after each step that writes, the folder is copied as a killed process would leave it.
+struct CopiedDisk {
+    disk: LocalDisk,
+    from: std::path::PathBuf,
+    copies: Arc<Mutex<Vec<tempfile::TempDir>>>,
+}
+
+impl CopiedDisk {
+    fn copied(&self, result: Result<(), DiskError>) -> Result<(), DiskError> {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(&self.from, copy.path());
+        self.copies.lock().push(copy);
+        result
+    }
+}
+
+impl ControlDisk for CopiedDisk {
+    fn open_database(&mut self) -> Result<(), DiskError> {
+        self.disk.open_database()
+    }
+    fn set_database_aside(&mut self) -> Result<String, DiskError> {
+        self.disk.set_database_aside()
+    }
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DiskError> {
+        self.disk.get(key)
+    }
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Record>, DiskError> {
+        self.disk.scan(prefix, after, limit)
+    }
+    fn apply(&self, writes: &[Write]) -> Result<(), DiskError> {
+        self.copied(self.disk.apply(writes))
+    }
+    fn sync_database(&self) -> Result<(), DiskError> {
+        self.copied(self.disk.sync_database())
+    }
+    fn read_snapshot(&self) -> Result<Option<Vec<u8>>, DiskError> {
+        self.disk.read_snapshot()
+    }
+    fn append_snapshot(&self, octets: &[u8]) -> Result<(), DiskError> {
+        self.copied(self.disk.append_snapshot(octets))
+    }
+    fn sync_snapshot(&self) -> Result<(), DiskError> {
+        self.copied(self.disk.sync_snapshot())
+    }
+    fn write_new_snapshot(&self, octets: &[u8]) -> Result<(), DiskError> {
+        self.copied(self.disk.write_new_snapshot(octets))
+    }
+    fn sync_new_snapshot(&self) -> Result<(), DiskError> {
+        self.copied(self.disk.sync_new_snapshot())
+    }
+    fn rename_new_snapshot(&self) -> Result<(), DiskError> {
+        self.copied(self.disk.rename_new_snapshot())
+    }
+    fn sync_directory(&self) -> Result<(), DiskError> {
+        self.copied(self.disk.sync_directory())
+    }
+}
+
+#[test]
+fn a_process_killed_after_any_step_on_the_real_disk_leaves_the_old_or_the_new_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = real_store(folder.path());
+    let copies = Arc::new(Mutex::new(Vec::new()));
+    let disk = LocalDisk::new(folder.path()).unwrap();
+    let disk = CopiedDisk { disk, from: folder.path().to_owned(), copies: copies.clone() };
+    let (mut store, _) = ControlStore::open_on(Box::new(disk), &kek(1)).unwrap();
+    store.change(&changes(&[("last", Some("new")), ("domain-3", None)])).unwrap();
+    let after = contents(&store);
+    let of_change = copies.lock().len();
+    store.rewrap(&kek(2)).unwrap();
+    for (number, copy) in copies.lock().iter().enumerate() {
+        let opened = ControlStore::open(copy.path(), &kek(1)).or_else(|error| {
+            assert!(number >= of_change && matches!(error, ControlError::WrongKek { .. }), "{number}: {error}");
+            ControlStore::open(copy.path(), &kek(2))
+        });
+        let (store, report) = opened.unwrap_or_else(|error| panic!("step {number}: {error}"));
+        assert_eq!(report.rebuilt, None, "step {number}");
+        let found = contents(&store);
+        assert!(found == after || number + 1 < of_change && found == before, "step {number}");
+    }
+    assert!(of_change == 4 && copies.lock().len() == 10, "every step was seen");
+}
+
 #[test]
 fn a_damaged_sled_folder_is_rebuilt_from_the_snapshot() {
     let original = tempfile::tempdir().unwrap();

@@ -126,13 +126,7 @@ impl Draft<'_> {
     fn move_key(&mut self, entry: &KeyEntry, state: DkimState) -> Result<(), RegistryError> {
         self.write_key(entry.in_state(state, self.now))?;
         let key = &entry.stored.key;
-        self.say(format!(
-            "DKIM key {} of {}: {}, was {}",
-            key.selector,
-            key.domain,
-            state.name(),
-            key.state.name()
-        ));
+        self.say(format!("DKIM key {} of {}: {}, was {}", key.selector, key.domain, state.name(), key.state.name()));
         Ok(())
     }
 
@@ -143,7 +137,11 @@ impl Draft<'_> {
     }
 
     /// Notes that the key's record was seen in DNS.
-    pub(in crate::tenants) fn mark_published(&mut self, domain: &DomainName, selector: &str) -> Result<(), RegistryError> {
+    pub(in crate::tenants) fn mark_published(
+        &mut self,
+        domain: &DomainName,
+        selector: &str,
+    ) -> Result<(), RegistryError> {
         let entry = self.key(domain, selector)?;
         match entry.stored.key.state {
             DkimState::Generated => self.move_key(&entry, DkimState::Published),

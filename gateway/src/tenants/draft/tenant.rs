@@ -98,10 +98,8 @@ impl Draft<'_> {
 
     /// A return path may be the tenant's own or nobody's (the platform's, say), never another tenant's.
     fn check_return_path(&self, tenant: TenantId, return_path: &DomainName) -> Result<(), RegistryError> {
-        let foreign = self
-            .directory
-            .domains()
-            .find(|domain| domain.tenant != tenant && return_path.is_within(&domain.name));
+        let foreign =
+            self.directory.domains().find(|domain| domain.tenant != tenant && return_path.is_within(&domain.name));
         foreign.map_or(Ok(()), |domain| {
             let owner = self.directory.tenant_name(domain.tenant).unwrap_or_default();
             Err(RegistryError::Policy(format!(
