@@ -7,18 +7,21 @@
 //! KEK (nothing is touched), values over 64 KB (sled would put them into files that it does not sync), and every
 //! change after one that failed half-way: what the disk then holds is known only after a restart.
 
+mod change;
 mod disk;
+mod examine;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use waxseal_keys::sealing::{DataKey, KeyEncryptionKey, KeyId, SealingError};
 
+pub use change::{ChangeSet, Namespace};
+use change::{State, bound_to, raw_key, wrap_context};
 pub use disk::{ControlDisk, DiskError, LocalDisk, Record, Write};
+use examine::{Database, examine};
 use snapshot::{CONTROL_KEY_CONTEXT, Unreadable};
 
 /// The most that one value may be, before sealing.
@@ -28,28 +31,6 @@ const MIN_TAIL: u64 = 256 << 10;
 const KEY_RECORD: &[u8] = b"\0key";
 const STATE_RECORD: &[u8] = b"\0state";
 const PAGE: usize = 1000;
-
-/// What kind of thing a record is; the first octet of its key. Numbers are never given to another kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Namespace {
-    /// Tenants, by number.
-    Tenant = 1,
-    /// Domains, by name.
-    Domain = 2,
-    /// Submission credentials, by user.
-    Credential = 3,
-    /// DKIM keys, by domain and selector.
-    DkimKey = 4,
-    /// Wrapped data keys ([`ControlStore::wrap`]), by tenant number.
-    DataKey = 5,
-    /// Numbers that only grow, by name.
-    Counter = 6,
-    /// What was changed, when and by whom; by number.
-    Audit = 7,
-    /// Selectors that were in use once and must not be again, by domain and selector.
-    SpentSelector = 8,
-}
 
 /// Why the control store does not do what was asked. All are the operator's to mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -123,59 +104,6 @@ pub struct Rebuilt {
     pub torn_octets: u64,
 }
 
-/// Changes that belong together: all of them happen, or none.
-#[derive(Debug, Clone, Default)]
-pub struct ChangeSet(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
-
-impl ChangeSet {
-    /// Sets a record; a later word on the same record counts.
-    pub fn put(&mut self, namespace: Namespace, key: &[u8], value: Vec<u8>) {
-        self.0.insert(raw_key(namespace, key), Some(value));
-    }
-
-    /// Removes a record.
-    pub fn remove(&mut self, namespace: Namespace, key: &[u8]) {
-        self.0.insert(raw_key(namespace, key), None);
-    }
-
-    /// Is there nothing to do?
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-fn raw_key(namespace: Namespace, key: &[u8]) -> Vec<u8> {
-    [&[namespace as u8], key].concat()
-}
-
-/// What a value's seal is bound to: its whole key.
-fn bound_to(raw_key: &[u8]) -> Vec<u8> {
-    [b"waxseal control record v1\0", raw_key].concat()
-}
-
-fn wrap_context(key: &[u8]) -> Vec<u8> {
-    [b"waxseal data key v1\0", key].concat()
-}
-
-/// The state record: how many changes there were, and a sum over every record, which tells whether the database
-/// gives back exactly what was written (a store that quietly lost or revived a record does not add up).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-struct State {
-    generation: u64,
-    sum: [u8; 32],
-}
-
-impl State {
-    /// Takes a record into the sum, or out of it: exclusive or undoes itself.
-    fn toggle(&mut self, control_key: &DataKey, key: &[u8], sealed: &[u8]) {
-        let mut record = (key.len() as u64).to_be_bytes().to_vec();
-        record.extend_from_slice(key);
-        record.extend_from_slice(sealed);
-        let mac = control_key.derive(b"", b"waxseal control sum v1").mac(&record);
-        self.sum.iter_mut().zip(mac).for_each(|(sum, mac)| *sum ^= mac);
-    }
-}
-
 /// The control store. One owner; reads take `&self`, changes `&mut self`. All calls block on the disk.
 pub struct ControlStore {
     disk: Box<dyn ControlDisk>,
@@ -187,13 +115,6 @@ pub struct ControlStore {
     snapshot_base: u64,
     snapshot_tail: u64,
     closed: Option<String>,
-}
-
-/// What the database was found to hold.
-enum Database {
-    Empty,
-    Whole { wrapped_key: Vec<u8>, key: DataKey, state: State },
-    Damaged(String),
 }
 
 impl ControlStore {
@@ -329,6 +250,11 @@ impl ControlStore {
         Ok((STATE_RECORD.to_vec(), Some(self.key.seal(&bound_to(STATE_RECORD), &plain)?)))
     }
 
+    /// Why no change is taken until a restart, if that is so.
+    pub fn closed(&self) -> Option<&str> {
+        self.closed.as_deref()
+    }
+
     /// How many changes there have been.
     pub fn generation(&self) -> u64 {
         self.state.generation
@@ -342,12 +268,7 @@ impl ControlStore {
     }
 
     /// Values of a namespace whose key comes after `after`, in the order of keys, at most `limit`.
-    pub fn page(
-        &self,
-        namespace: Namespace,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ControlError> {
+    pub fn page(&self, namespace: Namespace, after: Option<&[u8]>, limit: usize) -> Result<Vec<Record>, ControlError> {
         let after = after.map(|after| raw_key(namespace, after));
         let records = self.disk.scan(&[namespace as u8], after.as_deref(), limit).map_err(disk_error("read"))?;
         records
@@ -357,10 +278,10 @@ impl ControlStore {
     }
 
     /// All values of a namespace.
-    pub fn all(&self, namespace: Namespace) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ControlError> {
+    pub fn all(&self, namespace: Namespace) -> Result<Vec<Record>, ControlError> {
         let mut all = Vec::new();
         loop {
-            let after = all.last().map(|(key, _): &(Vec<u8>, _)| key.clone());
+            let after = all.last().map(|(key, _): &Record| key.clone());
             let page = self.page(namespace, after.as_deref(), PAGE)?;
             let last = page.len() < PAGE;
             all.extend(page);
@@ -485,58 +406,5 @@ fn wrong_kek(error: SealingError) -> ControlError {
     match error {
         SealingError::OtherKey { found, expected } => ControlError::WrongKek { found, given: expected },
         error => ControlError::Sealing(error),
-    }
-}
-
-/// Reads the database through: every record must open, and all must add up.
-fn examine(disk: &mut dyn ControlDisk, kek: &KeyEncryptionKey) -> Result<Database, ControlError> {
-    let examined = disk.open_database().and_then(|()| read_through(disk, kek));
-    match examined {
-        Ok(Ok(database)) => Ok(database),
-        Ok(Err(error)) => Err(wrong_kek(error)),
-        Err(DiskError::Damaged(why)) => Ok(Database::Damaged(why)),
-        Err(error @ DiskError::Refused(_)) => Err(disk_error("open the database")(error)),
-    }
-}
-
-fn read_through(disk: &dyn ControlDisk, kek: &KeyEncryptionKey) -> Result<Result<Database, SealingError>, DiskError> {
-    let damaged = |why: &str| Ok(Ok(Database::Damaged(why.to_owned())));
-    let sealed_state = disk.get(STATE_RECORD)?;
-    let no_records = || disk.scan(&[], Some(&[1]), 1).map(|records| records.is_empty());
-    let Some(wrapped_key) = disk.get(KEY_RECORD)? else {
-        let nothing = sealed_state.is_none() && no_records()?;
-        return if nothing { Ok(Ok(Database::Empty)) } else { damaged("its control key is gone") };
-    };
-    let key = match kek.unwrap(&wrapped_key, CONTROL_KEY_CONTEXT) {
-        Ok(key) => key,
-        Err(error @ SealingError::OtherKey { .. }) => return Ok(Err(error)),
-        Err(error) => return damaged(&format!("its control key does not open: {error}")),
-    };
-    let Some(sealed_state) = sealed_state else {
-        // A first start that was cut off leaves a key that sealed nothing.
-        return if no_records()? { Ok(Ok(Database::Empty)) } else { damaged("its state record is gone") };
-    };
-    let state: Option<State> =
-        key.open(&bound_to(STATE_RECORD), &sealed_state).ok().and_then(|plain| postcard::from_bytes(&plain).ok());
-    let Some(state) = state else { return damaged("its state record does not open") };
-    let mut found = State { generation: state.generation, ..State::default() };
-    let mut after = vec![1];
-    loop {
-        let page = disk.scan(&[], Some(&after), PAGE)?;
-        for (raw, sealed) in &page {
-            if key.open(&bound_to(raw), sealed).is_err() {
-                return damaged("a record does not open");
-            }
-            found.toggle(&key, raw, sealed);
-        }
-        match page.last() {
-            Some((last, _)) if page.len() == PAGE => after.clone_from(last),
-            _ => break,
-        }
-    }
-    if found == state {
-        Ok(Ok(Database::Whole { wrapped_key, key, state }))
-    } else {
-        damaged("its records do not add up")
     }
 }

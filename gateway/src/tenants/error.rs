@@ -155,7 +155,8 @@ impl RegistryError {
             | Self::Policy(_)
             | Self::File(_)
             | Self::Credential(_)
-            | Self::Selector(_) => Refusal::Invalid,
+            | Self::Selector(_)
+            | Self::Secret(SecretError::NotPrintable) => Refusal::Invalid,
             Self::TenantExists(_)
             | Self::DomainTaken { .. }
             | Self::DomainCrosses { .. }
@@ -167,7 +168,6 @@ impl RegistryError {
                 KeyError::NotAKey(_) | KeyError::TooSmall | KeyError::TooLarge | KeyError::Name(_) => Refusal::Invalid,
                 _ => Refusal::Failed,
             },
-            Self::Secret(SecretError::NotPrintable) => Refusal::Invalid,
             Self::Secret(_) | Self::Control(_) | Self::Record { .. } => Refusal::Failed,
         }
     }

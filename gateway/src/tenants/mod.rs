@@ -4,6 +4,7 @@ mod directory;
 mod dkim_key;
 mod draft;
 mod error;
+mod read;
 mod records;
 mod registry;
 pub mod secret;

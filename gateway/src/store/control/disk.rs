@@ -34,7 +34,7 @@ impl fmt::Display for DiskError {
     }
 }
 
-/// One record of the database: its key and its sealed value.
+/// One record: its key and its value, sealed as it lies on the disk or opened as the store gives it.
 pub type Record = (Vec<u8>, Vec<u8>);
 /// One step of a change: a key and its new sealed value, or `None` to remove it.
 pub type Write = (Vec<u8>, Option<Vec<u8>>);
@@ -194,11 +194,15 @@ impl ControlDisk for LocalDisk {
         // A damaged database may panic while it shuts down: its handle is given up, not dropped.
         std::mem::forget(self.database.take());
         let from = self.directory.join(DATABASE);
-        let (name, to) = (1..)
-            .map(|number| format!("{DATABASE}.damaged-{number}"))
-            .map(|name| (name.clone(), self.directory.join(name)))
-            .find(|(_, to)| !to.exists())
-            .unwrap_or_default();
+        let mut number = 1;
+        let (name, to) = loop {
+            let name = format!("{DATABASE}.damaged-{number}");
+            let to = self.directory.join(&name);
+            if !to.exists() {
+                break (name, to);
+            }
+            number += 1;
+        };
         fs::rename(&from, &to).map_err(|error| refused(&from, &error))?;
         sync_folder(&self.directory)?;
         self.database = Some(self.open_sled()?);

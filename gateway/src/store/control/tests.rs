@@ -41,13 +41,17 @@ impl PretendFile {
     }
 }
 
+/// What a rename replaced: a file, or nothing.
+#[derive(Clone)]
+struct Replaced(Option<PretendFile>);
+
 #[derive(Default)]
 struct World {
     database: BTreeMap<Vec<u8>, Vec<u8>>,
     pending: Vec<Vec<Write>>,
     snapshot: Option<PretendFile>,
     /// What the name stood for before a rename that was not synced.
-    before_rename: Option<Option<PretendFile>>,
+    before_rename: Option<Replaced>,
     new_snapshot: PretendFile,
     steps: usize,
     /// From this step on every step fails; the failing one happens all the same if the flag says so.
@@ -83,7 +87,7 @@ impl World {
                 Luck::Half => self.replay(&batch[..batch.len() / 2]),
             }
         }
-        if let Some(before) = self.before_rename.take()
+        if let Some(Replaced(before)) = self.before_rename.take()
             && luck == Luck::Nothing
         {
             self.snapshot = before;
@@ -165,7 +169,7 @@ impl ControlDisk for PretendDisk {
         self.step(|world| {
             let new = Some(std::mem::take(&mut world.new_snapshot));
             let old = std::mem::replace(&mut world.snapshot, new);
-            world.before_rename = Some(old);
+            world.before_rename = Some(Replaced(old));
         })
     }
     fn sync_directory(&self) -> Result<(), DiskError> {
@@ -315,6 +319,8 @@ fn a_cut_during_a_change_of_the_kek_leaves_a_store_that_opens_with_one_of_the_tw
     );
 }
 
+type Harm = Box<dyn Fn(&mut BTreeMap<Vec<u8>, Vec<u8>>)>;
+
 #[test]
 fn a_record_that_is_lost_old_or_moved_is_noticed_and_mended() {
     let disk = PretendDisk::default();
@@ -326,7 +332,6 @@ fn a_record_that_is_lost_old_or_moved_is_noticed_and_mended() {
     let expected = text(&[("a", "3"), ("b", "2")]);
     let a = raw_key(Namespace::Domain, b"a");
     let b = raw_key(Namespace::Domain, b"b");
-    type Harm = Box<dyn Fn(&mut BTreeMap<Vec<u8>, Vec<u8>>)>;
     let harms: Vec<(&str, Harm)> = vec![
         (
             "a record is lost",
@@ -432,9 +437,9 @@ fn copy_folder(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target)
+            copy_folder(&entry.path(), &target);
         } else {
-            fs::copy(entry.path(), target).map(drop).unwrap()
+            fs::copy(entry.path(), target).unwrap();
         }
     }
 }
