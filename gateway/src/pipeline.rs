@@ -123,9 +123,10 @@ impl Acceptor for Pipeline {
         let started = std::time::Instant::now();
         let stages = self.stages.clone();
         let work = move || stages.prepare(id, tenant, submission.letter, Some(&submission.trace));
-        let prepared = self.processors.run(work).await.unwrap_or(Err(AcceptError::Redaction(
-            redact::Refusal::Internal("the stage did not come back".into()),
-        )))?;
+        let prepared =
+            self.processors.run(work).await.unwrap_or(Err(AcceptError::Redaction(redact::Refusal::Internal(
+                "the stage did not come back".into(),
+            ))))?;
         stage_took("seal", started);
         let Prepared { letter, report, tenant: name } = prepared;
         let key = letter.record.options.idempotency_key.clone();

@@ -167,11 +167,8 @@ impl Sender for Stages {
         about: &[(u32, Evidence)],
         original: Option<&Bytes>,
     ) -> Result<Option<NewLetter>, String> {
-        let about: Vec<_> = about
-            .iter()
-            .filter(|(at, _)| notice::wanted(kind, record, *at as usize))
-            .cloned()
-            .collect();
+        let about: Vec<_> =
+            about.iter().filter(|(at, _)| notice::wanted(kind, record, *at as usize)).cloned().collect();
         if about.is_empty() {
             return Ok(None);
         }

@@ -3,6 +3,7 @@
 //! A trait of whole operations, not a key-value interface, so that a shared engine can implement it with its own
 //! strengths. The local one is [`journal`] (sealed records, group commit) with sled as its checkpointed index.
 
+pub mod control;
 #[cfg(test)]
 mod crash_tests;
 pub mod disk;
