@@ -109,7 +109,7 @@ impl From<LineFault> for Reply {
             LineFault::BareLf | LineFault::BareCr => {
                 Self::refusal(500, "5.5.2", "line-end", format!("{fault} - end each line with CRLF"))
             }
-            LineFault::TooLong(_) => Self::refusal(500, "5.5.2", "line-length", fault.to_string()),
+            LineFault::TooLong => Self::refusal(500, "5.5.2", "line-length", fault.to_string()),
         }
     }
 }

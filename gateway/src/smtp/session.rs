@@ -256,9 +256,10 @@ impl Session {
             Line::Incomplete => None,
             Line::Skipped(taken) => (taken > 0).then_some((taken, None)),
             Line::Refused(fault, taken) => {
-                if let State::Sasl(peer, _) = std::mem::replace(&mut self.state, State::Closed) {
-                    self.state = State::Ready(peer);
-                }
+                self.state = match std::mem::replace(&mut self.state, State::Closed) {
+                    State::Sasl(peer, _) => State::Ready(peer),
+                    state => state,
+                };
                 self.fault(&fault.into(), out);
                 Some((taken, None))
             }
@@ -407,4 +408,4 @@ impl Session {
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
-mod tests;
+pub(in crate::smtp) mod tests;
