@@ -76,6 +76,8 @@ pub struct Evidence {
     pub note: String,
     /// The enhanced status code for notices and events (from the reply, or ours).
     pub status: (u8, u16, u16),
+    /// Did the server take over the sending of success notices (it offers DSN and was asked)?
+    pub dsn_relayed: bool,
 }
 
 /// What became of a recipient.
