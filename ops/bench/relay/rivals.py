@@ -155,6 +155,7 @@ class Postfix(Rival):
         (self.etc / "master.cf").write_text("\n".join(services) + "\n")
 
     def start(self):
+        self.milter_socket.unlink(missing_ok=True)
         self.opendkim = subprocess.Popen(["opendkim", "-f", "-x", self.etc / "opendkim.conf"],
                                          stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
         wait_for("OpenDKIM's socket", self.milter_socket.exists)
@@ -220,6 +221,10 @@ host = "127.0.0.1:{sink_port}"
         self.process = subprocess.Popen([self.binary, "serve", "--config", self.config],
                                         stdout=events, stderr=self.log, stdin=subprocess.DEVNULL)
         wait_for("Waxseal's listener", lambda: listens(self.port) or self.process.poll() is not None)
+        if not self.user:
+            self._provision()
+
+    def _provision(self):
         self._cli("tenant", "add", "bench")
         self._cli("domain", "add", DOMAIN, "--tenant", "bench")
         for key in json.loads(self._cli("dkim", "list", DOMAIN, "--json")):
