@@ -113,7 +113,7 @@ pub enum AuthRefusal {
 }
 
 /// How long a verified secret is known without argon2.
-const REMEMBERED: Duration = Duration::from_secs(300);
+const REMEMBERED: Duration = Duration::from_mins(5);
 /// Verified secrets remembered at most.
 const REMEMBERED_MOST: usize = 4_096;
 /// Attempts that wait for the pool at most; past it clients are told to come back.
@@ -202,19 +202,15 @@ impl Authenticator {
                 Err(verdict) => return verdict,
             },
         };
-        match credential.filter(|_| proven) {
-            Some(credential) => {
-                self.throttle.lock().succeeded(&user, client, now);
-                match self.usable(&credential, client) {
-                    Ok(()) => Verdict::Accepted(credential),
-                    Err(refusal) => Verdict::Refused(refusal),
-                }
-            }
-            None => {
-                let failures = self.throttle.lock().failed(&user, client, now);
-                tokio::time::sleep((DELAY_STEP * failures).min(DELAY_MOST)).await;
-                Verdict::Refused(AuthRefusal::Wrong)
-            }
+        let Some(credential) = credential.filter(|_| proven) else {
+            let failures = self.throttle.lock().failed(&user, client, now);
+            tokio::time::sleep((DELAY_STEP * failures).min(DELAY_MOST)).await;
+            return Verdict::Refused(AuthRefusal::Wrong);
+        };
+        self.throttle.lock().succeeded(&user, client, now);
+        match self.usable(&credential, client) {
+            Ok(()) => Verdict::Accepted(credential),
+            Err(refusal) => Verdict::Refused(refusal),
         }
     }
 

@@ -4,8 +4,10 @@ use proptest::prelude::*;
 
 const LIMIT: usize = 1000;
 
+type Outcome = Result<Vec<u8>, ContentFault>;
+
 /// Reads `input` in pieces of `step`: the message or its fault, and how many octets were taken; `None` without an end.
-fn read(input: &[u8], step: usize) -> Option<(Result<Vec<u8>, ContentFault>, usize)> {
+fn read(input: &[u8], step: usize) -> Option<(Outcome, usize)> {
     let mut reader = DataReader::new(Content::new(Budget::new(10 * LIMIT).share(), LIMIT, 0));
     let mut total = 0;
     for piece in input.chunks(step) {

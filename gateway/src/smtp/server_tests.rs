@@ -18,9 +18,14 @@ use crate::smtp::hash_secret;
 use crate::store::StoreError;
 use crate::tenants::Credential;
 
+/// User, message, `with` protocol, TLS facts, client.
+type Taken = (String, Vec<u8>, &'static str, Option<String>, IpAddr);
+/// Where, how, by which mechanism, and the protocol that `Received` should name.
+type Way = (&'static str, fn(TlsParameters) -> Tls, Mechanism, &'static str);
+
 #[derive(Default)]
 struct Inbox {
-    letters: Mutex<Vec<(String, Vec<u8>, &'static str, Option<String>, IpAddr)>>,
+    letters: Mutex<Vec<Taken>>,
     slow: Duration,
 }
 
@@ -118,10 +123,10 @@ async fn rig_with(limits: Limits, inbox: Inbox) -> Rig {
         decoy_key: [7; 32],
     };
     let server = SmtpServer::bind(parts).await.unwrap();
-    let ports = server.addresses().into_iter().map(|(name, address)| (name, address.port())).collect();
+    let bound = server.addresses().into_iter().map(|(name, address)| (name, address.port())).collect();
     let (stop, stopping) = watch::channel(false);
     let server = tokio::spawn(server.serve(stopping, Duration::from_secs(5)));
-    Rig { inbox, ports, stop, server }
+    Rig { inbox, ports: bound, stop, server }
 }
 
 async fn rig() -> Rig {
@@ -186,7 +191,7 @@ async fn lettre_sends(port: u16, tls: fn(TlsParameters) -> Tls, mechanism: Mecha
 #[tokio::test(flavor = "multi_thread")]
 async fn lettre_submits_in_every_way_that_it_can() {
     let rig = rig().await;
-    let ways: [(&str, fn(TlsParameters) -> Tls, Mechanism, &str); 5] = [
+    let ways: [Way; 5] = [
         ("starttls", Tls::Required, Mechanism::Plain, "ESMTPSA"),
         ("starttls", Tls::Required, Mechanism::Login, "ESMTPSA"),
         ("implicit", Tls::Wrapper, Mechanism::Plain, "ESMTPSA"),

@@ -305,7 +305,7 @@ impl Session {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Waiting(Awaited::ScramKeys(peer, first)) => {
                 let challenge = first.challenge(keys, nonce);
-                self.prompt(challenge.message().as_bytes(), out);
+                Self::prompt(challenge.message().as_bytes(), out);
                 self.state = State::Sasl(peer, Exchange::ScramFinal(Box::new(challenge)));
             }
             state => self.state = state,
@@ -339,10 +339,14 @@ impl Session {
     }
 
     /// The answer to [`Next::Submit`].
-    pub fn submitted(&mut self, answer: Result<LetterId, AcceptError>, out: &mut Vec<u8>) {
+    pub fn submitted(&mut self, answer: &Result<LetterId, AcceptError>, out: &mut Vec<u8>) {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Waiting(Awaited::Acceptance(peer, _share)) => {
-                self.say(&answer.as_ref().map_or_else(Reply::from, |id| Reply::queued(*id)), out);
+                let reply = match answer {
+                    Ok(id) => Reply::queued(*id),
+                    Err(error) => error.into(),
+                };
+                self.say(&reply, out);
                 // 421 is a reply that closes (RFC 5321 §3.8).
                 self.state = match answer {
                     Err(AcceptError::ShuttingDown) => State::Closed,

@@ -25,10 +25,10 @@ pub(in crate::smtp) fn limits() -> Limits {
         messages_per_session: 3,
         chunks: 4,
         idle: Duration::from_secs(10),
-        session: Duration::from_secs(60),
+        session: Duration::from_mins(1),
         data: Duration::from_secs(10),
         authentication_failures: 3,
-        authentication_window: Duration::from_secs(60),
+        authentication_window: Duration::from_mins(1),
     }
 }
 
@@ -140,7 +140,7 @@ impl Talk {
                 Next::Submit(submission) => {
                     let (envelope, message, _) = submission.letter.into_parts();
                     self.letters.push((envelope, message.to_vec(), submission.trace.protocol));
-                    self.session.submitted(self.accept.clone(), out);
+                    self.session.submitted(&self.accept, out);
                 }
             }
         }

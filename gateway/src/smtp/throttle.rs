@@ -102,7 +102,7 @@ impl Throttle {
 }
 
 /// How long a pair of user and address counts as known.
-const KNOWN: Duration = Duration::from_secs(7 * 24 * 3600);
+const KNOWN: Duration = Duration::from_hours(7 * 24);
 
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn failures_count_in_their_window_and_successes_wipe_nothing() {
-        let mut throttle = Throttle::new(3, Duration::from_secs(60));
+        let mut throttle = Throttle::new(3, Duration::from_mins(1));
         let (start, a): (_, IpAddr) = (Timestamp::from_millis(1_000_000), "192.0.2.1".parse().unwrap());
         for _ in 0..3 {
             assert!(!throttle.address_blocked(a, start));
@@ -125,13 +125,13 @@ mod tests {
             throttle.succeeded("other", a, start);
         }
         assert!(throttle.address_blocked(a, start));
-        assert!(!throttle.address_blocked(a, start + Duration::from_secs(60)));
-        assert_eq!(throttle.failed("u", a, start + Duration::from_secs(60)), 1, "a new window");
+        assert!(!throttle.address_blocked(a, start + Duration::from_mins(1)));
+        assert_eq!(throttle.failed("u", a, start + Duration::from_mins(1)), 1, "a new window");
     }
 
     #[test]
     fn guesses_of_others_do_not_lock_a_known_client_out() {
-        let mut throttle = Throttle::new(2, Duration::from_secs(60));
+        let mut throttle = Throttle::new(2, Duration::from_mins(1));
         let now = Timestamp::from_millis(1_000_000);
         let service: IpAddr = "2001:db8:1:2::5".parse().unwrap();
         let neighbour: IpAddr = "2001:db8:1:2::9".parse().unwrap();
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_tables_stay_bounded() {
-        let mut throttle = Throttle::new(2, Duration::from_secs(60));
+        let mut throttle = Throttle::new(2, Duration::from_mins(1));
         let now = Timestamp::from_millis(1_000_000);
         for n in 0..60_000_u32 {
             let client = IpAddr::V4(n.into());
