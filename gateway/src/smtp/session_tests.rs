@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 use super::*;
-use crate::ids::TenantId;
+use crate::ids::{LetterId, TenantId};
 use crate::message::{BodyKind, Notify, ReturnContent};
-use crate::smtp::auth::AuthRefusal;
+use crate::smtp::auth::{AuthRefusal, Verdict};
 use crate::smtp::secret::scram_keys;
 
 pub(in crate::smtp) fn limits() -> Limits {
