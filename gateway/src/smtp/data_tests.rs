@@ -5,6 +5,8 @@ use proptest::prelude::*;
 const LIMIT: usize = 1000;
 
 type Outcome = Result<Vec<u8>, ContentFault>;
+/// Input, and the message or its fault.
+type Case = (&'static [u8], Result<&'static [u8], ContentFault>);
 
 /// Reads `input` in pieces of `step`: the message or its fault, and how many octets were taken; `None` without an end.
 fn read(input: &[u8], step: usize) -> Option<(Outcome, usize)> {
@@ -24,7 +26,7 @@ fn read(input: &[u8], step: usize) -> Option<(Outcome, usize)> {
 #[test]
 fn nothing_but_crlf_dot_crlf_ends_a_message() {
     use ContentFault::{BareCr, BareLf, Nul};
-    let cases: [(&[u8], Result<&[u8], ContentFault>); 14] = [
+    let cases: [Case; 14] = [
         (b".\r\n", Ok(b"")),
         (b"a\r\n.\r\n", Ok(b"a\r\n")),
         (b"a\r\n..\r\n.\r\n", Ok(b"a\r\n.\r\n")),
