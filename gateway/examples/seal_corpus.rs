@@ -1,5 +1,5 @@
 //! Seals messages of every awkward kind and writes them with their DNS records to a folder, for verifiers that
-//! nobody here wrote: `tests/seal/run` gives them to dkimpy and OpenDKIM.
+//! nobody here wrote: `tests/seal/verify.py` gives them to dkimpy and OpenDKIM.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -17,7 +17,14 @@ def verdicts(message, records):
         return (records.get(name.rstrip("."), [None])[0] or "").encode() or None
 
     count = len([name for name, _ in dkim.rfc822_parse(message)[0] if name.lower() == b"dkim-signature"])
-    return [dkim.DKIM(message, minkey=1024).verify(idx=index, dnsfunc=txt) for index in range(count)]
+    return [verdict(message, index, txt) for index in range(count)]
+
+
+def verdict(message, index, txt):
+    try:
+        return dkim.DKIM(message, minkey=1024).verify(idx=index, dnsfunc=txt)
+    except dkim.DKIMException:
+        return False
 
 
 def main(folder):
