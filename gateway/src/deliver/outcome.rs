@@ -100,3 +100,68 @@ impl Outcome {
         }
     }
 }
+
+/// Everything that is known about a connection, for the evidence of what happens on it.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// When.
+    pub at: Timestamp,
+    /// The host.
+    pub host: Option<String>,
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// The connection's TLS.
+    pub tls: Option<TlsFacts>,
+    /// Does the server send success notices itself?
+    pub dsn: bool,
+}
+
+impl Scene {
+    /// Evidence in our words.
+    pub fn note(&self, stage: DialogueStage, status: (u8, u16, u16), note: impl Into<String>) -> Evidence {
+        Evidence {
+            at: self.at,
+            stage,
+            host: self.host.clone(),
+            address: self.address,
+            reply: None,
+            tls: self.tls.clone(),
+            note: note.into(),
+            status,
+            dsn_relayed: false,
+        }
+    }
+
+    /// Evidence in the server's words.
+    pub fn reply(&self, stage: DialogueStage, reply: &RemoteReply) -> Evidence {
+        let class = (reply.code / 100) as u8;
+        let status = reply.status.unwrap_or(match (class, stage) {
+            (5, DialogueStage::Rcpt) => (5, 1, 0),
+            _ => (class, 0, 0),
+        });
+        Evidence { reply: Some(reply.clone()), ..self.note(stage, status, "") }
+    }
+
+    /// The meaning of a reply at a stage of the dialogue.
+    ///
+    /// A 5xx is for good only where it speaks of the mail: at MAIL, RCPT, DATA and after the last octet. In the
+    /// greeting, at EHLO or STARTTLS it speaks of the host, and another attempt may meet another one. 552 at RCPT
+    /// is temporary by RFC 5321 §4.5.3.1.10; 421 and 521 anywhere end the connection, not the mail.
+    pub fn judge(&self, stage: DialogueStage, reply: &RemoteReply) -> Outcome {
+        let evidence = self.reply(stage, reply);
+        let about_the_mail = matches!(
+            stage,
+            DialogueStage::Mail | DialogueStage::Rcpt | DialogueStage::Data | DialogueStage::FinalReply
+        );
+        match (reply.code, stage) {
+            (250..=259, DialogueStage::FinalReply) => {
+                Outcome::Delivered(Evidence { dsn_relayed: self.dsn, ..evidence })
+            }
+            (421 | 521, _) | (552, DialogueStage::Rcpt) => Outcome::TryLater(evidence),
+            // 503 says that we lost step with the server, which no sender can help.
+            (503, _) => Outcome::TryLater(evidence),
+            (500..=599, _) if about_the_mail => Outcome::Refused(evidence),
+            _ => Outcome::TryLater(evidence),
+        }
+    }
+}

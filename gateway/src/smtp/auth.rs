@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::scram::Proof;
 use super::secret::{SALT, SCRAM_ITERATIONS, SecretError, hash_secret, mac, verify_secret};
-use super::throttle::Throttle;
+use super::throttle::{Standing, Throttle};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Limits;
 use crate::tenants::{Credential, ScramKeys};
@@ -113,7 +113,7 @@ pub enum AuthRefusal {
 }
 
 /// How long a verified secret is known without argon2.
-const REMEMBERED: Duration = Duration::from_secs(300);
+const REMEMBERED: Duration = Duration::from_mins(15);
 /// Verified secrets remembered at most.
 const REMEMBERED_MOST: usize = 4_096;
 /// Attempts that wait for the pool at most; past it clients are told to come back.
@@ -183,38 +183,38 @@ impl Authenticator {
     /// Judges an attempt from `client`. A failure is answered late, by a timer, not by a thread.
     pub async fn judge(&self, attempt: Attempt, client: IpAddr) -> Verdict {
         let now = self.clock.now();
-        if self.throttle.lock().address_blocked(client, now) {
-            tokio::time::sleep(DELAY_STEP).await;
-            return Verdict::Throttled;
-        }
         let credential = self.credentials.credential(attempt.user());
         let user = attempt.user().to_owned();
+        let standing = self.throttle.lock().standing(&user, client, now);
         let proven = match attempt {
+            // The credential may have changed since its keys were handed out.
             Attempt::Proof(proof) => {
-                if self.throttle.lock().user_blocked(&user, client, now) {
-                    return Verdict::Throttled;
+                let proven =
+                    proof.proven && credential.as_ref().is_some_and(|credential| credential.scram == proof.keys);
+                match standing {
+                    Standing::Held => Err(Verdict::Throttled),
+                    Standing::IfKnown if !proven => Err(Verdict::Throttled),
+                    Standing::IfKnown | Standing::Free => Ok(proven),
                 }
-                // The credential may have changed since its keys were handed out.
-                proof.proven && credential.as_ref().is_some_and(|credential| credential.scram == proof.keys)
             }
-            Attempt::Secret { secret, .. } => match self.knows(&user, secret, credential.as_deref(), client).await {
-                Ok(proven) => proven,
-                Err(verdict) => return verdict,
-            },
+            Attempt::Secret { secret, .. } => self.knows(&user, secret, credential.as_deref(), standing).await,
         };
-        match credential.filter(|_| proven) {
-            Some(credential) => {
-                self.throttle.lock().succeeded(&user, client, now);
-                match self.usable(&credential, client) {
-                    Ok(()) => Verdict::Accepted(credential),
-                    Err(refusal) => Verdict::Refused(refusal),
-                }
+        let proven = match proven {
+            Ok(proven) => proven,
+            Err(verdict) => {
+                tokio::time::sleep(DELAY_STEP).await;
+                return verdict;
             }
-            None => {
-                let failures = self.throttle.lock().failed(&user, client, now);
-                tokio::time::sleep((DELAY_STEP * failures).min(DELAY_MOST)).await;
-                Verdict::Refused(AuthRefusal::Wrong)
-            }
+        };
+        let Some(credential) = credential.filter(|_| proven) else {
+            let failures = self.throttle.lock().failed(&user, client, now);
+            tokio::time::sleep((DELAY_STEP * failures).min(DELAY_MOST)).await;
+            return Verdict::Refused(AuthRefusal::Wrong);
+        };
+        self.throttle.lock().succeeded(&user, client, now);
+        match self.usable(&credential, client) {
+            Ok(()) => Verdict::Accepted(credential),
+            Err(refusal) => Verdict::Refused(refusal),
         }
     }
 
@@ -234,15 +234,18 @@ impl Authenticator {
         user: &str,
         secret: Zeroizing<String>,
         credential: Option<&Credential>,
-        client: IpAddr,
+        standing: Standing,
     ) -> Result<bool, Verdict> {
+        if standing == Standing::Held {
+            return Err(Verdict::Throttled);
+        }
         let now = self.clock.now();
         let phc: Arc<str> = credential.map_or_else(|| Arc::clone(&self.decoy), |known| known.argon2id.as_str().into());
         let mark = self.mark(user, &secret, &phc);
         if credential.is_some() && self.verified.lock().get(&mark).is_some_and(|at| now.since(*at) < REMEMBERED) {
             return Ok(true);
         }
-        if self.throttle.lock().user_blocked(user, client, now) {
+        if standing != Standing::Free {
             return Err(Verdict::Throttled);
         }
         let _place = self.queue.try_acquire().map_err(|_| Verdict::Busy)?;

@@ -95,7 +95,12 @@ async fn guessing_is_throttled_by_address_and_by_user() {
     }
     assert_eq!(rig.judge("u", "guess", "192.0.2.23").await, "throttled");
     assert_eq!(rig.judge("u", "p", "192.0.2.1").await, "in", "who was known stays in");
-    rig.clock.advance(Duration::from_secs(60));
+    for _ in 0..3 {
+        rig.judge("v", "x", "192.0.2.1").await;
+    }
+    assert_eq!(rig.judge("u", "p", "192.0.2.1").await, "in", "who is known there stays in beside a guesser");
+    assert_eq!(rig.judge("u", "guess", "192.0.2.1").await, "throttled", "and its own secret is not guessed at");
+    rig.clock.advance(Duration::from_mins(1));
     assert_eq!(rig.judge("u", "p", "192.0.2.9").await, "in");
 }
 

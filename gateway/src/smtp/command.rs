@@ -277,6 +277,7 @@ impl fmt::Display for Path {
 }
 
 /// The command as it would be sent.
+#[expect(clippy::match_same_arms, reason = "a static and a borrowed verb cannot share a pattern")]
 impl fmt::Display for Command<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

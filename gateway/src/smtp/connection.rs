@@ -31,7 +31,7 @@ const HELLO_WAIT: Duration = Duration::from_millis(20);
 /// A PROXY header and a TLS handshake have to be done within this.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// A client has to take its replies within this.
-const WRITE: Duration = Duration::from_secs(60);
+const WRITE: Duration = Duration::from_mins(1);
 /// How long we wait for the client to close after we did, so that our last reply is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);
 /// Data has to come at this many octets a second on average, once it has had [`RATE_GRACE`].
@@ -79,12 +79,27 @@ pub(super) async fn run(
     if !place.claim(client) {
         return turn_away(&stream, client, &door, "connections-per-ip", "too many connections from your address");
     }
-    let gauge = metrics::gauge!("waxseal_smtp_connections", "listener" => door.name.clone());
-    gauge.increment(1.0);
+    let _counted = Counted::new(&door);
     if let Some(connection) = Connection::open(stream, client, &door, shared, stopping).await {
         connection.serve().await;
     }
-    gauge.decrement(1.0);
+}
+
+/// A connection in the gauge, taken out however its task ends.
+struct Counted(metrics::Gauge);
+
+impl Counted {
+    fn new(door: &Door) -> Self {
+        let gauge = metrics::gauge!("waxseal_smtp_connections", "listener" => door.name.clone());
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 struct Connection {
@@ -213,7 +228,7 @@ impl Connection {
                 };
                 session.admitted(answer, out);
             }
-            Next::Submit(submission) => session.submitted(shared.acceptor.accept(*submission).await, out),
+            Next::Submit(submission) => session.submitted(&shared.acceptor.accept(*submission).await, out),
             // The rest is served by the caller; nothing is owed.
             Next::Read | Next::Write | Next::Wait | Next::StartTls | Next::Close => {}
         }

@@ -96,10 +96,11 @@ pub fn clean(text: &str) -> String {
 
 /// A number of octets as people read it.
 pub fn octets(n: u64) -> String {
+    let tenths = |unit: u64| format!("{}.{}", n / unit, n % unit * 10 / unit);
     match n {
         0..1_000 => format!("{n} octets"),
-        1_000..1_000_000 => format!("{:.1} kB", n as f64 / 1e3),
-        _ => format!("{:.1} MB", n as f64 / 1e6),
+        1_000..1_000_000 => format!("{} kB", tenths(1_000)),
+        _ => format!("{} MB", tenths(1_000_000)),
     }
 }
 
@@ -240,8 +241,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn start(error: AcceptError) -> String {
-        let line = Reply::from(&error).line(SessionId::new());
+    fn start(error: &AcceptError) -> String {
+        let line = Reply::from(error).line(SessionId::new());
         let (text, session) = line.rsplit_once(" [s-").unwrap();
         assert!(session.ends_with(']') && session.len() == 13, "{line}");
         text.to_owned()
@@ -275,7 +276,7 @@ mod tests {
             (StoreError::DiskShort { free: 1, reserve: 2 }.into(), "452 4.3.1 short of disk space - try again later"),
             (AcceptError::ShuttingDown, "421 4.3.2 the gateway is shutting down - try again shortly"),
         ] {
-            assert_eq!(start(error), expected);
+            assert_eq!(start(&error), expected);
         }
     }
 

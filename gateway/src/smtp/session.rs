@@ -5,6 +5,7 @@
 //! for an answer (TLS, a verdict, a store) it takes nothing, so that commands pipelined behind stay in the driver's
 //! buffer and are neither lost nor read too early. Octets behind STARTTLS in the clear end the session (RFC 3207 §4.2).
 
+mod answers;
 mod auth;
 mod commands;
 mod content;
@@ -12,7 +13,7 @@ mod content;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::auth::{Attempt, Verdict};
+use super::auth::Attempt;
 use super::budget::{Budget, Share};
 use super::chunk::ChunkReader;
 use super::command::{Command, SyntaxError};
@@ -22,11 +23,11 @@ use super::reply::Reply;
 use super::scram::{Challenge, ClientFirst};
 use crate::clock::Timestamp;
 use crate::config::Limits;
-use crate::ids::{LetterId, SessionId};
+use crate::ids::SessionId;
 use crate::message::{DomainName, Envelope};
 use crate::pipeline::{AcceptError, Submission};
 use crate::store::StoreError;
-use crate::tenants::{Credential, ScramKeys};
+use crate::tenants::Credential;
 
 /// What all sessions of a listener share.
 #[derive(Debug)]
@@ -288,68 +289,6 @@ impl Session {
                 };
                 Some((taken, next))
             }
-        }
-    }
-
-    /// The TLS handshake is done; everything said before is forgotten (RFC 3207 §4.2).
-    pub fn tls_established(&mut self, facts: String) {
-        if matches!(self.state, State::Waiting(Awaited::Tls)) {
-            self.channel = Channel::Tls(facts);
-            self.lines = LineReader::default();
-            self.state = State::Unknown;
-        }
-    }
-
-    /// The answer to [`Next::LookupCredential`], with a fresh printable nonce.
-    pub fn challenged(&mut self, keys: ScramKeys, nonce: &str, out: &mut Vec<u8>) {
-        match std::mem::replace(&mut self.state, State::Closed) {
-            State::Waiting(Awaited::ScramKeys(peer, first)) => {
-                let challenge = first.challenge(keys, nonce);
-                self.prompt(challenge.message().as_bytes(), out);
-                self.state = State::Sasl(peer, Exchange::ScramFinal(Box::new(challenge)));
-            }
-            state => self.state = state,
-        }
-    }
-
-    /// The answer to [`Next::Authenticate`].
-    pub fn authenticated(&mut self, verdict: Verdict, out: &mut Vec<u8>) {
-        match std::mem::replace(&mut self.state, State::Closed) {
-            State::Waiting(Awaited::Verdict(peer, server_final)) => self.judged(peer, server_final, verdict, out),
-            state => self.state = state,
-        }
-    }
-
-    /// The answer to [`Next::Admit`].
-    pub fn admitted(&mut self, answer: Result<(), Inadmissible>, out: &mut Vec<u8>) {
-        match std::mem::replace(&mut self.state, State::Closed) {
-            State::Waiting(Awaited::Admission(peer, draft)) => match answer {
-                Ok(()) => {
-                    self.say(&Reply::good(250, "2.1.0", "sender ok"), out);
-                    self.state = State::Mail(peer, draft);
-                }
-                Err(Inadmissible::Credential) => self.credential_gone(peer, out),
-                Err(Inadmissible::Store(error)) => {
-                    self.say(&Reply::from(&error), out);
-                    self.state = State::Ready(peer);
-                }
-            },
-            state => self.state = state,
-        }
-    }
-
-    /// The answer to [`Next::Submit`].
-    pub fn submitted(&mut self, answer: Result<LetterId, AcceptError>, out: &mut Vec<u8>) {
-        match std::mem::replace(&mut self.state, State::Closed) {
-            State::Waiting(Awaited::Acceptance(peer, _share)) => {
-                self.say(&answer.as_ref().map_or_else(Reply::from, |id| Reply::queued(*id)), out);
-                // 421 is a reply that closes (RFC 5321 §3.8).
-                self.state = match answer {
-                    Err(AcceptError::ShuttingDown) => State::Closed,
-                    _ => State::Ready(peer),
-                };
-            }
-            state => self.state = state,
         }
     }
 

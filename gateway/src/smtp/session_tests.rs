@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 use super::*;
-use crate::ids::TenantId;
+use crate::ids::{LetterId, TenantId};
 use crate::message::{BodyKind, Notify, ReturnContent};
-use crate::smtp::auth::AuthRefusal;
+use crate::smtp::auth::{AuthRefusal, Verdict};
 use crate::smtp::secret::scram_keys;
 
 pub(in crate::smtp) fn limits() -> Limits {
@@ -25,10 +25,10 @@ pub(in crate::smtp) fn limits() -> Limits {
         messages_per_session: 3,
         chunks: 4,
         idle: Duration::from_secs(10),
-        session: Duration::from_secs(60),
+        session: Duration::from_mins(1),
         data: Duration::from_secs(10),
         authentication_failures: 3,
-        authentication_window: Duration::from_secs(60),
+        authentication_window: Duration::from_mins(1),
     }
 }
 
@@ -140,7 +140,7 @@ impl Talk {
                 Next::Submit(submission) => {
                     let (envelope, message, _) = submission.letter.into_parts();
                     self.letters.push((envelope, message.to_vec(), submission.trace.protocol));
-                    self.session.submitted(self.accept.clone(), out);
+                    self.session.submitted(&self.accept, out);
                 }
             }
         }

@@ -19,6 +19,19 @@ enum Subject {
     User(String),
 }
 
+/// How an attempt is to be treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Looked at.
+    Free,
+    /// From an address with too many failures, but as a user that has signed in from there before: let in if that is
+    /// certain without a guess being tried (a remembered secret, a proof). One service with a wrong secret behind a
+    /// shared address would else stop all the others there.
+    IfKnown,
+    /// Not looked at.
+    Held,
+}
+
 #[derive(Clone, Copy)]
 struct Window {
     since: Timestamp,
@@ -39,16 +52,17 @@ impl Throttle {
         Self { most, window, failures: HashMap::new(), known: HashMap::new() }
     }
 
-    /// Has this address failed too often?
-    pub(super) fn address_blocked(&self, client: IpAddr, now: Timestamp) -> bool {
-        self.over(&Subject::Address(network(client)), now)
-    }
-
-    /// Was this user failed too often by others, and is this address not one that has signed in as it before?
-    pub(super) fn user_blocked(&self, user: &str, client: IpAddr, now: Timestamp) -> bool {
-        let known = self.known.get(&(user.to_owned(), network(client)));
-        let known = known.is_some_and(|at| now.since(*at) < KNOWN);
-        !known && self.over(&Subject::User(user.to_owned()), now)
+    /// How an attempt as `user` from `client` is to be treated.
+    pub(super) fn standing(&self, user: &str, client: IpAddr, now: Timestamp) -> Standing {
+        let client = network(client);
+        let known = self.known.get(&(user.to_owned(), client)).is_some_and(|at| now.since(*at) < KNOWN);
+        let address_over = self.over(&Subject::Address(client), now);
+        match (known, address_over || self.over(&Subject::User(user.to_owned()), now)) {
+            (_, false) => Standing::Free,
+            (true, true) if !address_over => Standing::Free,
+            (true, true) => Standing::IfKnown,
+            (false, true) => Standing::Held,
+        }
     }
 
     /// Counts a failure; how many this address has now.
@@ -102,7 +116,7 @@ impl Throttle {
 }
 
 /// How long a pair of user and address counts as known.
-const KNOWN: Duration = Duration::from_secs(7 * 24 * 3600);
+const KNOWN: Duration = Duration::from_hours(7 * 24);
 
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
@@ -117,21 +131,22 @@ mod tests {
 
     #[test]
     fn failures_count_in_their_window_and_successes_wipe_nothing() {
-        let mut throttle = Throttle::new(3, Duration::from_secs(60));
+        let mut throttle = Throttle::new(3, Duration::from_mins(1));
         let (start, a): (_, IpAddr) = (Timestamp::from_millis(1_000_000), "192.0.2.1".parse().unwrap());
         for _ in 0..3 {
-            assert!(!throttle.address_blocked(a, start));
+            assert_eq!(throttle.standing("v", a, start), Standing::Free);
             throttle.failed("u", a, start);
             throttle.succeeded("other", a, start);
         }
-        assert!(throttle.address_blocked(a, start));
-        assert!(!throttle.address_blocked(a, start + Duration::from_secs(60)));
-        assert_eq!(throttle.failed("u", a, start + Duration::from_secs(60)), 1, "a new window");
+        assert_eq!(throttle.standing("v", a, start), Standing::Held);
+        assert_eq!(throttle.standing("other", a, start), Standing::IfKnown);
+        assert_eq!(throttle.standing("v", a, start + Duration::from_mins(1)), Standing::Free);
+        assert_eq!(throttle.failed("u", a, start + Duration::from_mins(1)), 1, "a new window");
     }
 
     #[test]
     fn guesses_of_others_do_not_lock_a_known_client_out() {
-        let mut throttle = Throttle::new(2, Duration::from_secs(60));
+        let mut throttle = Throttle::new(2, Duration::from_mins(1));
         let now = Timestamp::from_millis(1_000_000);
         let service: IpAddr = "2001:db8:1:2::5".parse().unwrap();
         let neighbour: IpAddr = "2001:db8:1:2::9".parse().unwrap();
@@ -139,14 +154,14 @@ mod tests {
         for host in 1..3 {
             throttle.failed("u", IpAddr::V4([198, 51, 100, host].into()), now);
         }
-        assert!(throttle.user_blocked("u", "192.0.2.7".parse().unwrap(), now));
-        assert!(!throttle.user_blocked("u", service, now));
-        assert!(!throttle.user_blocked("u", neighbour, now), "one /64");
+        assert_eq!(throttle.standing("u", "192.0.2.7".parse().unwrap(), now), Standing::Held);
+        assert_eq!(throttle.standing("u", service, now), Standing::Free);
+        assert_eq!(throttle.standing("u", neighbour, now), Standing::Free, "one /64");
     }
 
     #[test]
     fn the_tables_stay_bounded() {
-        let mut throttle = Throttle::new(2, Duration::from_secs(60));
+        let mut throttle = Throttle::new(2, Duration::from_mins(1));
         let now = Timestamp::from_millis(1_000_000);
         for n in 0..60_000_u32 {
             let client = IpAddr::V4(n.into());

@@ -55,7 +55,7 @@ impl Session {
         };
         match initial {
             None => {
-                self.prompt(prompt.as_bytes(), out);
+                Self::prompt(prompt.as_bytes(), out);
                 self.state = State::Sasl(peer, exchange);
                 None
             }
@@ -96,7 +96,7 @@ impl Session {
             },
             Exchange::LoginUser => match text(message) {
                 Some(user) => {
-                    self.prompt(b"Password:", out);
+                    Self::prompt(b"Password:", out);
                     self.state = State::Sasl(peer, Exchange::LoginSecret { user });
                     None
                 }
@@ -158,7 +158,7 @@ impl Session {
                 match server_final {
                     None => self.welcome(peer, credential, out),
                     Some(message) => {
-                        self.prompt(message.as_bytes(), out);
+                        Self::prompt(message.as_bytes(), out);
                         self.state = State::Sasl(peer, Exchange::ScramDone(credential));
                     }
                 }
@@ -198,7 +198,7 @@ impl Session {
     }
 
     /// A challenge in base64 behind 334.
-    pub(super) fn prompt(&mut self, message: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn prompt(message: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(format!("334 {}\r\n", BASE64.encode(message)).as_bytes());
     }
 }

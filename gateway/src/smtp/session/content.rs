@@ -67,7 +67,7 @@ impl Session {
             return Some((taken, None));
         }
         let State::Data(peer, draft, reader) = std::mem::replace(&mut self.state, State::Closed) else { return None };
-        Some((taken, self.complete(peer, draft, reader.finish(), out)))
+        Some((taken, self.complete(peer, *draft, reader.finish(), out)))
     }
 
     pub(super) fn chunk_step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Step {
@@ -82,7 +82,7 @@ impl Session {
             self.state = State::Ready(peer);
             self.say(&fault.into(), out);
         } else if reader.last() {
-            return Some((taken, self.complete(peer, draft, reader.finish(), out)));
+            return Some((taken, self.complete(peer, *draft, reader.finish(), out)));
         } else {
             self.state = State::Chunks(peer, draft, reader);
             self.say(&Reply::good(250, "2.0.0", "chunk received"), out);
@@ -109,7 +109,7 @@ impl Session {
     }
 
     /// The end of a message: to the pipeline, or refused.
-    fn complete(&mut self, peer: Peer, draft: Box<Draft>, content: Content, out: &mut Vec<u8>) -> Option<Next> {
+    fn complete(&mut self, peer: Peer, draft: Draft, content: Content, out: &mut Vec<u8>) -> Option<Next> {
         let (octets, share) = match content.finish() {
             Ok(whole) => whole,
             Err(fault) => {
@@ -129,7 +129,7 @@ impl Session {
             },
             session: self.id,
         };
-        let Draft { credential, envelope, .. } = *draft;
+        let Draft { credential, envelope, .. } = draft;
         self.state = State::Waiting(Awaited::Acceptance(peer, share));
         Some(Next::Submit(Box::new(Submission { credential, letter: Letter::new(envelope, octets), trace })))
     }
