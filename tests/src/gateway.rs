@@ -125,11 +125,11 @@ impl Setup {
         write("authority.pem", &authority.pem());
         write("kek", &"5a".repeat(32));
         let ports = Ports { clear: free_port(), starttls: free_port(), implicit: free_port(), metrics: free_port() };
-        write("waxseal.toml", &self.render(folder.path(), &data_dir, &ports));
+        write("waxseal.toml", &self.render(folder.path(), &data_dir, ports));
         Gateway { folder, data_dir, ports, authority, child: None, events: Arc::default(), stderr: Arc::default() }
     }
 
-    fn render(&self, folder: &Path, data_dir: &Path, ports: &Ports) -> String {
+    fn render(&self, folder: &Path, data_dir: &Path, ports: Ports) -> String {
         let folder = folder.display();
         let mut text = format!("version = 1\nhostname = \"{HOSTNAME}\"\ndata_dir = \"{}\"\n", data_dir.display());
         for (name, port, kind, tls) in [

@@ -60,7 +60,7 @@ impl Load {
             per_connection: 100,
             prefix: "m".into(),
             persistent: false,
-            at_most: Duration::from_secs(120),
+            at_most: Duration::from_mins(2),
         }
     }
 }
@@ -273,7 +273,7 @@ fn expect(wire: &mut Wire<TcpStream>, command: &[u8], code: u16) -> io::Result<(
 fn open(load: &Load) -> io::Result<Wire<TcpStream>> {
     let socket = TcpStream::connect_timeout(&load.server, Duration::from_secs(5))?;
     socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(Duration::from_secs(60)))?;
+    socket.set_read_timeout(Some(Duration::from_mins(1)))?;
     let mut wire = Wire::new(socket);
     let greeting = wire.reply()?;
     if greeting.code != 220 {

@@ -53,7 +53,7 @@ fn maildir(folder: &Path) -> Vec<Vec<u8>> {
 
 /// Waits until `read` gives `count` messages.
 fn wait_messages(count: usize, read: impl Fn() -> Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let messages = read();
         if messages.len() >= count {

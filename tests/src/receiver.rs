@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::tls::Certified;
-use crate::wire::{Stream, Wire, unstuff};
+use crate::wire::{Stream, Wire, ehlo_reply, unstuff};
 
 /// Where in a conversation the script is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -223,7 +223,7 @@ enum Next {
 impl<'a> Conversation<'a> {
     fn open(socket: TcpStream, shared: &'a Shared) -> io::Result<Self> {
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(Duration::from_secs(120)))?;
+        socket.set_read_timeout(Some(Duration::from_mins(2)))?;
         let number = {
             let mut connections = shared.connections.lock();
             *connections += 1;
@@ -273,7 +273,7 @@ impl<'a> Conversation<'a> {
                 self.wire.send(format!("{usual}\r\n").as_bytes()).map(|()| true)
             }
             Act::Stall => {
-                std::thread::sleep(Duration::from_secs(60));
+                std::thread::sleep(Duration::from_mins(1));
                 Err(io::ErrorKind::TimedOut.into())
             }
             Act::Close | Act::TakeAndClose => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -328,14 +328,11 @@ impl<'a> Conversation<'a> {
     }
 
     fn ehlo(&self) -> String {
-        let mut lines = vec!["receiver.example".to_owned()];
-        lines.extend(self.shared.extensions.iter().cloned());
+        let mut lines = self.shared.extensions.clone();
         if self.shared.certified.is_some() && !self.tls {
             lines.push("STARTTLS".to_owned());
         }
-        let last = lines.len() - 1;
-        let line = |(at, line): (usize, &String)| format!("250{}{line}", if at == last { ' ' } else { '-' });
-        lines.iter().enumerate().map(line).collect::<Vec<_>>().join("\r\n")
+        ehlo_reply("receiver.example", &lines).trim_end().to_owned()
     }
 
     fn starttls(&mut self, line: &str) -> io::Result<Next> {
@@ -366,7 +363,7 @@ impl<'a> Conversation<'a> {
             match self.ask(Stage::Content, "") {
                 Act::Close | Act::TakeAndClose => return Err(io::ErrorKind::ConnectionAborted.into()),
                 Act::Stall => {
-                    std::thread::sleep(Duration::from_secs(60));
+                    std::thread::sleep(Duration::from_mins(1));
                     return Err(io::ErrorKind::TimedOut.into());
                 }
                 Act::Babble(octets) => self.wire.send(&octets)?,
@@ -414,7 +411,7 @@ impl<'a> Conversation<'a> {
             Act::Reply(reply) => self.wire.send(format!("{reply}\r\n").as_bytes()),
             Act::Babble(octets) => self.wire.send(&[&octets[..], b"250 2.0.0 taken\r\n"].concat()),
             Act::Stall => {
-                std::thread::sleep(Duration::from_secs(60));
+                std::thread::sleep(Duration::from_mins(1));
                 Err(io::ErrorKind::TimedOut.into())
             }
             Act::Close | Act::TakeAndClose => Err(io::ErrorKind::ConnectionAborted.into()),

@@ -10,7 +10,7 @@ use memchr::memmem;
 use parking_lot::Mutex;
 
 use crate::load::{ID_FIELD, epoch_seconds};
-use crate::wire::Wire;
+use crate::wire::{Wire, ehlo_reply};
 
 /// What the sink saw.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +45,7 @@ impl Sink {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let counts = Arc::new(Mutex::new(Counts::default()));
-        let ehlo: Arc<[u8]> = ehlo_reply(extensions).into_bytes().into();
+        let ehlo: Arc<[u8]> = ehlo_reply("sink.example", extensions).into_bytes().into();
         let shared = counts.clone();
         std::thread::spawn(move || {
             for socket in listener.incoming().flatten() {
@@ -80,16 +80,9 @@ impl Sink {
     }
 }
 
-fn ehlo_reply(extensions: &[&str]) -> String {
-    let mut lines = vec!["sink.example"];
-    lines.extend(extensions);
-    let last = lines.len() - 1;
-    lines.iter().enumerate().map(|(at, line)| format!("250{}{line}\r\n", if at == last { ' ' } else { '-' })).collect()
-}
-
 fn serve(socket: TcpStream, ehlo: &[u8], counts: &Mutex<Counts>) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(Duration::from_secs(600)))?;
+    socket.set_read_timeout(Some(Duration::from_mins(10)))?;
     let mut wire = Wire::new(socket);
     wire.send(b"220 sink.example ESMTP\r\n")?;
     let mut replies = Vec::new();

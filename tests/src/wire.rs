@@ -145,6 +145,18 @@ impl Reply {
     }
 }
 
+/// The lines of a reply of class 2 to EHLO, with their CRLF.
+pub fn ehlo_reply(name: &str, extensions: &[impl AsRef<str>]) -> String {
+    let mut reply = String::new();
+    let mut lines = std::iter::once(name).chain(extensions.iter().map(AsRef::as_ref)).peekable();
+    while let Some(line) = lines.next() {
+        reply.push_str(if lines.peek().is_some() { "250-" } else { "250 " });
+        reply.push_str(line);
+        reply.push_str("\r\n");
+    }
+    reply
+}
+
 /// Removes the stuffed dots (RFC 5321 §4.5.2).
 pub fn unstuff(content: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(content.len());

@@ -1,5 +1,8 @@
 //! The harness itself: its servers, clients and wrappers work with each other before they judge anybody.
 
+// A helper of tests is test code as well, though it bears no `#[test]`.
+#![allow(clippy::unwrap_used)]
+
 use std::time::Duration;
 
 use waxseal_tests::client::Client;

@@ -6,11 +6,11 @@ use waxseal_tests::tidy;
 fn every_rule_holds_for_every_file() {
     let files = tidy::files(&tidy::root());
     assert!(files.len() > 20, "git lists only {} files: the rules would hold for nothing", files.len());
-    let mut report = String::new();
-    for (name, rule) in tidy::RULES {
-        for finding in tidy::check(*rule, &files) {
-            report.push_str(&format!("{name}: {finding}\n"));
-        }
-    }
-    assert!(report.is_empty(), "\n{report}");
+    let findings: Vec<String> = tidy::RULES
+        .iter()
+        .flat_map(|(name, rule)| {
+            tidy::check(*rule, &files).into_iter().map(move |finding| format!("{name}: {finding}"))
+        })
+        .collect();
+    assert!(findings.is_empty(), "\n{}", findings.join("\n"));
 }

@@ -27,7 +27,7 @@ fn sigterm_lets_a_mail_under_way_end_and_refuses_new_ones() {
     let reply = busy.reply().unwrap();
     assert!(reply.code == 250 || reply.code == 421 || reply.code == 451, "{reply:?}");
     drop(busy);
-    let status = world.gateway.wait_end(Duration::from_secs(60));
+    let status = world.gateway.wait_end(Duration::from_mins(1));
     assert!(status.success(), "{status}");
     if reply.code == 250 {
         world.gateway.start();
@@ -43,7 +43,7 @@ fn what_waits_at_the_stop_is_delivered_after_the_start() {
         .script(|step| if step.stage == Stage::Mail { Act::Reply("451 4.3.0 later".into()) } else { Act::GoOn });
     let ids: Vec<String> = (0..5).map(|n| world.submit(&["someone@rcpt.test"], &mail(&format!("waits {n}")))).collect();
     world.gateway.wait_for("message.deferred", &ids[4]);
-    assert!(world.gateway.terminate(Duration::from_secs(60)).success());
+    assert!(world.gateway.terminate(Duration::from_mins(1)).success());
     world.receiver.script(|_| Act::GoOn);
     world.gateway.start();
     let event = world.gateway.wait_event("store.recovered", SOON, |_| true);
