@@ -14,6 +14,7 @@ pub mod load;
 pub mod need;
 pub mod peers;
 pub mod receiver;
+pub mod setup;
 pub mod sink;
 pub mod tidy;
 pub mod tls;

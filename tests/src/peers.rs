@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::gateway::free_port;
+use crate::setup::free_port;
 use crate::need;
 
 fn loopback(port: u16) -> SocketAddr {

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use waxseal_tests::gateway::{Setup, binary};
+use waxseal_tests::gateway::binary;
+use waxseal_tests::setup::Setup;
 
 use crate::world::mail;
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use waxseal_tests::dns::Dns;
-use waxseal_tests::gateway::{Gateway, Setup, Tenant};
+use waxseal_tests::gateway::{Gateway, Tenant};
 use waxseal_tests::receiver::{Arrived, Receiver};
+use waxseal_tests::setup::Setup;
 
 /// How long a story waits for something that should happen at once; generous, for machines under load.
 pub const SOON: Duration = Duration::from_secs(30);
