@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::cross::tls_of;
 use super::value::{SectionValues, Value, Values, maybe_path};
 use super::{
-    AddressDetail, Config, Delivery, DialogueTimeouts, Dkim, Dns, DomainPattern, Egress, Limits, Listener, ListenerKind,
-    ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles,
+    AddressDetail, Config, Delivery, DialogueTimeouts, Dkim, Dns, DomainPattern, Egress, Limits, Listener,
+    ListenerKind, ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles,
 };
 use crate::message::DomainName;
 use crate::redact;
@@ -112,7 +112,8 @@ fn redaction(values: &Values) -> redact::Policy {
 fn dkim(values: &Values) -> Dkim {
     let section = values.one("dkim");
     Dkim {
-        algorithms: section.list("algorithms", |value| if let Value::Text(text) = value { Some(text.clone()) } else { None }),
+        algorithms: section
+            .list("algorithms", |value| if let Value::Text(text) = value { Some(text.clone()) } else { None }),
         rotate_every: section.span("rotate_every"),
         prepublish: section.span("prepublish"),
         overlap: section.span("overlap"),
@@ -168,7 +169,8 @@ fn pattern(value: &Value) -> Option<DomainPattern> {
 }
 
 fn route(section: &SectionValues) -> Route {
-    let (Some(domain), Some(Value::Endpoint(host, port))) = (section.value("domain").and_then(pattern), section.value("host"))
+    let (Some(domain), Some(Value::Endpoint(host, port))) =
+        (section.value("domain").and_then(pattern), section.value("host"))
     else {
         unreachable!("domain and host of a route are required, so the check put something there")
     };
@@ -201,7 +203,8 @@ fn egress(section: &SectionValues, hostname: &DomainName) -> Egress {
 fn dns(values: &Values) -> Dns {
     let section = values.one("dns");
     Dns {
-        servers: section.list("servers", |value| if let Value::Socket(address) = value { Some(*address) } else { None }),
+        servers: section
+            .list("servers", |value| if let Value::Socket(address) = value { Some(*address) } else { None }),
         smtp_port: u16::try_from(section.integer("smtp_port")).unwrap_or(25),
     }
 }

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::complaint::{Complaint, Place};
-use super::keys::{self, Default, Key, Kind, Occurs, SECTIONS, Section};
+use super::keys::{self, Absent, Key, Kind, Occurs, SECTIONS, Section};
 use super::value::{self, Entry, SectionValues, Values, Wrong, shown};
 
 /// What the names of overriding variables begin with.
@@ -27,7 +27,8 @@ pub(super) fn check(source: &Path, text: &str, overrides: &[(String, String)]) -
         .collect();
     let broken_lines: Vec<_> = complaints.iter().filter_map(|complaint| complaint.place.line()).collect();
 
-    let mut checker = Checker { source, text, whole: syntax.is_empty(), complaints: Vec::new(), overrides: BTreeMap::new() };
+    let mut checker =
+        Checker { source, text, whole: syntax.is_empty(), complaints: Vec::new(), overrides: BTreeMap::new() };
     checker.take_overrides(overrides);
     let mut values = Values { file: source.to_owned(), sections: BTreeMap::new() };
     for section in SECTIONS {
@@ -55,7 +56,13 @@ impl Checker<'_> {
         Place::in_text(self.source, self.text, offset)
     }
 
-    fn complain(&mut self, place: Place, key: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) {
+    fn complain(
+        &mut self,
+        place: Place,
+        key: impl Into<String>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         self.complaints.push(Complaint::at(place, key, problem, remedy));
     }
 
@@ -76,7 +83,8 @@ impl Checker<'_> {
                     self.overrides.insert(path, (variable.clone(), text.clone()));
                 }
                 None => {
-                    let all = SECTIONS.iter().flat_map(|section| section.keys.iter().map(|key| full_name(section, key.name)));
+                    let all =
+                        SECTIONS.iter().flat_map(|section| section.keys.iter().map(|key| full_name(section, key.name)));
                     let all: Vec<String> = all.collect();
                     let remedy = closest(&path, all.iter().map(String::as_str)).map_or_else(
                         || "see \"waxseal config example\" for every key".to_owned(),
@@ -103,7 +111,12 @@ impl Checker<'_> {
                 let place = self.place(found.span().start);
                 let nothing = DeTable::new();
                 let table = found.get_ref().as_table().unwrap_or_else(|| {
-                    self.complain(place.clone(), section.path, "is a section, not a value", format!("write [{}] on a line of its own", section.path));
+                    self.complain(
+                        place.clone(),
+                        section.path,
+                        "is a section, not a value",
+                        format!("write [{}] on a line of its own", section.path),
+                    );
                     &nothing
                 });
                 vec![self.instance(section, table, &place)]
@@ -144,7 +157,7 @@ impl Checker<'_> {
         } else if let Some(written) = table.get(key.name) {
             (value::read(key.kind, written, &mut wrong), self.place(written.span().start), true)
         } else {
-            if matches!(key.default, Default::Required(_)) && self.whole {
+            if matches!(key.default, Absent::Required(_)) && self.whole {
                 let line = if section.path.is_empty() {
                     String::new()
                 } else if section.occurs == Occurs::Repeated {
@@ -152,7 +165,12 @@ impl Checker<'_> {
                 } else {
                     format!(" under [{}]", section.path)
                 };
-                self.complain(place.clone(), name, "is missing", format!("write {} = {}{line}", key.name, key.default.text()));
+                self.complain(
+                    place.clone(),
+                    name,
+                    "is missing",
+                    format!("write {} = {}{line}", key.name, key.default.text()),
+                );
                 return Entry { bad: true, ..value::default_entry(section, key.name, place) };
             }
             return value::default_entry(section, key.name, place);
@@ -177,7 +195,9 @@ impl Checker<'_> {
         let elsewhere = SECTIONS.iter().find(|other| other.keys.iter().any(|key| key.name == written));
         let remedy = match (closest(written, names.iter().copied()), elsewhere) {
             (Some(near), _) => format!("did you mean \"{near}\"?"),
-            (None, Some(other)) if other.path.is_empty() => "it belongs at the top of the file, before any section".to_owned(),
+            (None, Some(other)) if other.path.is_empty() => {
+                "it belongs at the top of the file, before any section".to_owned()
+            }
             (None, Some(other)) => format!("it belongs under [{}]", other.path),
             (None, None) => "remove it; \"waxseal config example\" shows every key".to_owned(),
         };
@@ -217,7 +237,11 @@ fn override_value(kind: Kind, text: &str, wrong: &mut Vec<Wrong>) -> Option<valu
     match DeValue::parse(text) {
         Ok(parsed) => value::read(kind, &parsed, wrong),
         Err(_) => {
-            wrong.push(Wrong { offset: 0, problem: format!("{} is not valid here", shown(&text)), remedy: value::remedy(kind) });
+            wrong.push(Wrong {
+                offset: 0,
+                problem: format!("{} is not valid here", shown(&text)),
+                remedy: value::remedy(kind),
+            });
             None
         }
     }

@@ -72,12 +72,7 @@ pub struct Complaint {
 
 impl Complaint {
     /// A complaint of these parts.
-    pub fn at(
-        place: Place,
-        key: impl Into<String>,
-        problem: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
+    pub fn at(place: Place, key: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { place, key: key.into(), problem: problem.into(), remedy: remedy.into() }
     }
 }

@@ -7,8 +7,18 @@ use super::units::{format_duration, format_size};
 use super::value::{SectionValues, Value, Values};
 
 /// Every complaint about keys that do not go together.
-pub(super) fn check(values: &Values) -> Vec<Complaint> {
+pub(super) fn check(values: &Values, before: &[Complaint]) -> Vec<Complaint> {
     let mut found = Vec::new();
+    // A listener that could not be read has had its complaint, and so has a file that is not TOML.
+    let lost = before.iter().any(|complaint| complaint.key.is_empty() || complaint.key == "listen");
+    if values.all("listen").is_empty() && !lost {
+        found.push(Complaint::at(
+            Place::in_text(&values.file, "", 0),
+            "listen",
+            "there is no listener",
+            "write at least one [[listen]] with name, addr and kind",
+        ));
+    }
     listeners(values, &mut found);
     overlaps(values, &mut found);
     redaction(values, &mut found);
@@ -22,7 +32,13 @@ fn good(section: &SectionValues, names: &[&str]) -> bool {
     names.iter().all(|name| !section.entry(name).bad)
 }
 
-fn complain(found: &mut Vec<Complaint>, section: &SectionValues, name: &str, problem: impl Into<String>, remedy: impl Into<String>) {
+fn complain(
+    found: &mut Vec<Complaint>,
+    section: &SectionValues,
+    name: &str,
+    problem: impl Into<String>,
+    remedy: impl Into<String>,
+) {
     let path = section.section.path;
     let key = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     found.push(Complaint::at(section.entry(name).place.clone(), key, problem, remedy));
@@ -39,14 +55,6 @@ fn sockets(listener: &SectionValues) -> Vec<SocketAddr> {
 }
 
 fn listeners(values: &Values, found: &mut Vec<Complaint>) {
-    if values.all("listen").is_empty() {
-        found.push(Complaint::at(
-            Place::in_text(&values.file, "", 0),
-            "listen",
-            "there is no listener",
-            "write at least one [[listen]] with name, addr and kind",
-        ));
-    }
     for listener in values.all("listen") {
         if !good(listener, &["kind", "tls", "addr"]) {
             continue;
@@ -54,7 +62,13 @@ fn listeners(values: &Values, found: &mut Vec<Complaint>) {
         let kind = listener.text("kind");
         let tls = tls_of(listener);
         if matches!(kind, "http" | "metrics") && tls.starts_with("starttls") {
-            complain(found, listener, "tls", format!("a listener of kind \"{kind}\" has no STARTTLS"), "write \"implicit\" or \"none\"");
+            complain(
+                found,
+                listener,
+                "tls",
+                format!("a listener of kind \"{kind}\" has no STARTTLS"),
+                "write \"implicit\" or \"none\"",
+            );
         } else if tls == "none" {
             for address in sockets(listener).iter().filter(|address| !address.ip().to_canonical().is_loopback()) {
                 complain(
@@ -67,7 +81,13 @@ fn listeners(values: &Values, found: &mut Vec<Complaint>) {
             }
         } else if values.all("tls").is_empty() {
             let name = if listener.value("tls").is_some() { "tls" } else { "kind" };
-            complain(found, listener, name, format!("this listener does TLS (\"{tls}\"), but there is no certificate"), "write a section [tls] with certificate and key");
+            complain(
+                found,
+                listener,
+                name,
+                format!("this listener does TLS (\"{tls}\"), but there is no certificate"),
+                "write a section [tls] with certificate and key",
+            );
         }
     }
 }
@@ -77,7 +97,13 @@ fn overlaps(values: &Values, found: &mut Vec<Complaint>) {
     for listener in values.all("listen").iter().filter(|listener| good(listener, &["addr", "name"])) {
         for address in sockets(listener) {
             if let Some((other, owner)) = taken.iter().find(|(other, _)| overlap(*other, address)) {
-                complain(found, listener, "addr", format!("{address} overlaps {other} of listener \"{owner}\""), "give each listener addresses of its own");
+                complain(
+                    found,
+                    listener,
+                    "addr",
+                    format!("{address} overlaps {other} of listener \"{owner}\""),
+                    "give each listener addresses of its own",
+                );
             }
             taken.push((address, listener.text("name").to_owned()));
         }
@@ -99,7 +125,13 @@ fn redaction(values: &Values, found: &mut Vec<Complaint>) {
     }
     let mode = section.text("mode");
     if matches!(mode, "report" | "off") && !section.boolean("allow_unredacted") {
-        complain(found, section, "mode", format!("\"{mode}\" stores card numbers, and allow_unredacted is false"), "write \"redact\" or \"reject\", or consent with allow_unredacted = true");
+        complain(
+            found,
+            section,
+            "mode",
+            format!("\"{mode}\" stores card numbers, and allow_unredacted is false"),
+            "write \"redact\" or \"reject\", or consent with allow_unredacted = true",
+        );
     }
 }
 
@@ -127,7 +159,9 @@ fn times_and_sizes(values: &Values, found: &mut Vec<Complaint>) {
         );
     }
     let spam = values.one("spam");
-    if good(spam, &["publish_below", "spam_above"]) && spam.maybe_number("publish_below") > spam.maybe_number("spam_above") {
+    if good(spam, &["publish_below", "spam_above"])
+        && spam.maybe_number("publish_below") > spam.maybe_number("spam_above")
+    {
         complain(found, spam, "publish_below", "is above spam_above", "make publish_below the smaller one");
     }
 }
@@ -136,7 +170,13 @@ fn dns(values: &Values, found: &mut Vec<Complaint>) {
     let section = values.one("dns");
     let servers = section.list("servers", |value| Some(matches!(value, Value::Text(_))));
     if good(section, &["servers"]) && servers.len() > 1 && servers.contains(&true) {
-        complain(found, section, "servers", "\"system\" stands beside other servers", "write [\"system\"] alone, or addresses only");
+        complain(
+            found,
+            section,
+            "servers",
+            "\"system\" stands beside other servers",
+            "write [\"system\"] alone, or addresses only",
+        );
     }
 }
 

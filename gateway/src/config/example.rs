@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{Default, Occurs, SECTIONS, Section};
+use super::keys::{Absent, Occurs, SECTIONS, Section};
 
 /// Every key with its default and one line on what it is for. Checks without a complaint as it is.
 pub fn example() -> String {
-    let mut out = String::from("# Waxseal's configuration, every key with its default. Keys without one are commented out.\n");
+    let mut out =
+        String::from("# Waxseal's configuration, every key with its default. Keys without one are commented out.\n");
     for section in SECTIONS {
         write_section(&mut out, section);
     }
@@ -29,7 +30,7 @@ fn write_section(out: &mut String, section: &Section) {
         let _ = writeln!(out, "{header}");
     }
     for key in section.keys {
-        let off = if live && matches!(key.default, Default::Nothing(_)) { "# " } else { mark };
+        let off = if live && matches!(key.default, Absent::Nothing(_)) { "# " } else { mark };
         let _ = writeln!(out, "# {}\n{off}{} = {}", key.doc, key.name, key.default.text());
     }
     for more in section.more {

@@ -49,7 +49,11 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
             "save the file as UTF-8",
         ))
     })?;
-    parse(path, &text, std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?))))
+    parse(
+        path,
+        &text,
+        std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?))),
+    )
 }
 
 /// Checks a text; `source` is only the name that complaints give. `environment` may hold any variables: those
@@ -62,7 +66,7 @@ pub fn parse(
     let overrides: Vec<(String, String)> =
         environment.into_iter().filter(|(name, _)| name.starts_with(check::PREFIX)).collect();
     let (values, mut complaints) = check::check(source, text, &overrides);
-    complaints.extend(cross::check(&values));
+    complaints.extend(cross::check(&values, &complaints));
     if complaints.is_empty() { Ok(build::config(&values, source)) } else { Err(ConfigErrors::new(complaints)) }
 }
 

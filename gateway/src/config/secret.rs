@@ -37,7 +37,9 @@ impl SecretRef {
     fn path(&self) -> Option<PathBuf> {
         match self {
             Self::File(path) => Some(path.clone()),
-            Self::Credential(name) => std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join(name)),
+            Self::Credential(name) => {
+                std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join(name))
+            }
             Self::Env(_) => None,
         }
     }
@@ -50,9 +52,7 @@ impl SecretRef {
                 .ok_or_else(|| SecretError::NoVariable(self.clone()));
         }
         let path = self.path().ok_or_else(|| SecretError::NoCredentials(self.clone()))?;
-        std::fs::read(path)
-            .map(Zeroizing::new)
-            .map_err(|source| SecretError::File { reference: self.clone(), source })
+        std::fs::read(path).map(Zeroizing::new).map_err(|source| SecretError::File { reference: self.clone(), source })
     }
 
     /// A sentence for the log if other users of the machine may read the file.

@@ -66,7 +66,8 @@ pub fn format_size(octets: u64) -> String {
 /// A time in the largest unit that shows it whole; [`parse_duration`] reads it back, to the millisecond.
 pub fn format_duration(span: Duration) -> String {
     let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    let unit = SPANS.iter().rev().filter(|(name, _)| *name != "w").find(|(_, factor)| millis > 0 && millis % factor == 0);
+    let unit =
+        SPANS.iter().rev().filter(|(name, _)| *name != "w").find(|(_, factor)| millis > 0 && millis % factor == 0);
     unit.map_or_else(|| format!("{millis}ms"), |(name, factor)| format!("{}{name}", millis / factor))
 }
 

@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::complaint::Place;
-use super::keys::{self, Default, Kind, Occurs, SECTIONS, Section};
+use super::keys::{self, Absent, Kind, Occurs, SECTIONS, Section};
 use super::units::{format_duration, format_size, parse_duration, parse_rate, parse_size};
 use super::{DomainPattern, SecretRef};
 use crate::message::DomainName;
@@ -105,8 +105,8 @@ impl SectionValues {
             .iter()
             .map(|key| {
                 let value = match key.default {
-                    Default::Is(text) | Default::Required(text) => Some(default_value(key.kind, text)),
-                    Default::Nothing(_) => None,
+                    Absent::Is(text) | Absent::Required(text) => Some(default_value(key.kind, text)),
+                    Absent::Nothing(_) => None,
                 };
                 (key.name, Entry { value, place: place.clone(), bad: false })
             })
@@ -192,11 +192,12 @@ impl SectionValues {
         }
     }
 
-    /// The members of a list for which `pick` has something.
+    /// The members of a list (none if it is not written) for which `pick` has something.
     pub(super) fn list<T>(&self, name: &str, pick: impl Fn(&Value) -> Option<T>) -> Vec<T> {
         match self.value(name) {
             Some(Value::List(values)) => values.iter().filter_map(pick).collect(),
-            _ => self.mismatch(name),
+            None => Vec::new(),
+            Some(_) => self.mismatch(name),
         }
     }
 }
@@ -219,9 +220,11 @@ pub(super) fn read(kind: Kind, value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wro
         Kind::List(of, least) => return read_list(*of, least, value, wrong),
         Kind::Keep => return read_keep(value, wrong),
         Kind::Integer(least, most) => read_integer(value.get_ref(), least, most),
-        Kind::Boolean => {
-            value.get_ref().as_bool().map(Value::Boolean).ok_or_else(|| (not_a("true or false", value.get_ref()), "write true or false".into()))
-        }
+        Kind::Boolean => value
+            .get_ref()
+            .as_bool()
+            .map(Value::Boolean)
+            .ok_or_else(|| (not_a("true or false", value.get_ref()), "write true or false".into())),
         Kind::Fraction => read_fraction(value.get_ref()),
         _ => match value.get_ref() {
             DeValue::String(text) => read_text(kind, text),
@@ -235,9 +238,7 @@ pub(super) fn read(kind: Kind, value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wro
             }
         },
     };
-    result
-        .map_err(|(problem, remedy)| wrong.push(Wrong { offset: value.span().start, problem, remedy }))
-        .ok()
+    result.map_err(|(problem, remedy)| wrong.push(Wrong { offset: value.span().start, problem, remedy })).ok()
 }
 
 type Read = Result<Value, (String, String)>;
@@ -251,7 +252,9 @@ fn with_article(kind: &str) -> String {
 }
 
 fn read_integer(value: &DeValue<'_>, least: u64, most: u64) -> Read {
-    let remedy = || if least == most { format!("write {least}") } else { format!("write a whole number from {least} to {most}") };
+    let remedy = || {
+        if least == most { format!("write {least}") } else { format!("write a whole number from {least} to {most}") }
+    };
     let Some(integer) = value.as_integer() else { return Err((not_a("a whole number", value), remedy())) };
     match u64::from_str_radix(integer.as_str(), integer.radix()) {
         Ok(number) if (least..=most).contains(&number) => Ok(Value::Integer(number)),
@@ -319,7 +322,9 @@ fn read_text(kind: Kind, text: &str) -> Read {
         Kind::MaybePath => (text.is_empty() || printable(text)).then(|| Value::Text(text.to_owned())),
         Kind::Url => is_url(text).then(|| Value::Text(text.trim_end_matches('/').to_owned())),
         Kind::Domain => text.parse().ok().map(Value::Domain),
-        Kind::Size(least, most) => return ranged(parse_size(text), kind, text, |size| (least..=most).contains(&size), Value::Integer),
+        Kind::Size(least, most) => {
+            return ranged(parse_size(text), kind, text, |size| (least..=most).contains(&size), Value::Integer);
+        }
         Kind::Span(least, most) => {
             let inside = |span: Duration| (Duration::from_secs(least)..=Duration::from_secs(most)).contains(&span);
             return ranged(parse_duration(text), kind, text, inside, Value::Span);
@@ -328,7 +333,10 @@ fn read_text(kind: Kind, text: &str) -> Read {
         Kind::Choice(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
         Kind::Secret => {
             // The text is not repeated: whoever wrote the secret itself here must not find it in a log as well.
-            return text.parse().map(Value::Secret).map_err(|_| ("is not a reference to a secret".to_owned(), remedy(kind)));
+            return text
+                .parse()
+                .map(Value::Secret)
+                .map_err(|_| ("is not a reference to a secret".to_owned(), remedy(kind)));
         }
         Kind::Socket => text.parse().ok().map(Value::Socket),
         Kind::Address => text.parse().ok().map(Value::Address),
@@ -336,21 +344,31 @@ fn read_text(kind: Kind, text: &str) -> Read {
         Kind::Pattern => pattern(text).map(Value::Pattern),
         Kind::Endpoint => endpoint(text).map(|(host, port)| Value::Endpoint(host, port)),
         Kind::Server if text == "system" => Some(Value::Text(text.to_owned())),
-        Kind::Server => {
-            text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 53))).map(Value::Socket)
-        }
+        Kind::Server => text
+            .parse()
+            .ok()
+            .or_else(|| text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 53)))
+            .map(Value::Socket),
         Kind::Integer(..) | Kind::Fraction | Kind::Boolean | Kind::Keep | Kind::List(..) => None,
     };
     value.ok_or_else(|| {
         let guess = match kind {
-            Kind::Choice(words) => super::check::closest(text, words.iter().copied()).map(|word| format!("did you mean \"{word}\"? ")),
+            Kind::Choice(words) => {
+                super::check::closest(text, words.iter().copied()).map(|word| format!("did you mean \"{word}\"? "))
+            }
             _ => None,
         };
         (format!("{} is not valid here", shown(&text)), format!("{}{}", guess.unwrap_or_default(), remedy(kind)))
     })
 }
 
-fn ranged<T: Copy>(parsed: Option<T>, kind: Kind, text: &str, inside: impl Fn(T) -> bool, wrap: impl Fn(T) -> Value) -> Read {
+fn ranged<T: Copy>(
+    parsed: Option<T>,
+    kind: Kind,
+    text: &str,
+    inside: impl Fn(T) -> bool,
+    wrap: impl Fn(T) -> Value,
+) -> Read {
     match parsed {
         Some(value) if inside(value) => Ok(wrap(value)),
         Some(_) => Err((format!("{} is out of range", shown(&text)), remedy(kind))),
@@ -433,8 +451,8 @@ fn endpoint(text: &str) -> Option<(String, u16)> {
 pub(super) fn default_entry(section: &'static Section, name: &str, place: &Place) -> Entry {
     let key = section.keys.iter().find(|key| key.name == name);
     let value = key.and_then(|key: &keys::Key| match key.default {
-        Default::Is(text) | Default::Required(text) => Some(default_value(key.kind, text)),
-        Default::Nothing(_) => None,
+        Absent::Is(text) | Absent::Required(text) => Some(default_value(key.kind, text)),
+        Absent::Nothing(_) => None,
     });
     Entry { value, place: place.clone(), bad: false }
 }
