@@ -7,8 +7,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::complaint::{Complaint, Place};
-use super::keys::{self, Absent, Key, Kind, Occurs, SECTIONS, Section};
-use super::value::{self, Entry, SectionValues, Values, Wrong, shown};
+use super::keys::{self, SECTIONS};
+use super::kind::{Absent, Key, Kind, Occurs, Section};
+use super::read::{Wrong, read, remedy, shown};
+use super::value::{self, Entry, SectionValues, Values};
 
 /// What the names of overriding variables begin with.
 pub(super) const PREFIX: &str = "WAXSEAL__";
@@ -155,7 +157,7 @@ impl Checker<'_> {
         let (value, place, from_file) = if let Some((variable, text)) = self.overrides.get(&name) {
             (override_value(key.kind, text, &mut wrong), Place::Environment(variable.clone()), false)
         } else if let Some(written) = table.get(key.name) {
-            (value::read(key.kind, written, &mut wrong), self.place(written.span().start), true)
+            (read(key.kind, written, &mut wrong), self.place(written.span().start), true)
         } else {
             if matches!(key.default, Absent::Required(_)) && self.whole {
                 let line = if section.path.is_empty() {
@@ -232,15 +234,15 @@ fn find<'t, 'i>(root: &'t DeTable<'i>, path: &str) -> Option<&'t Spanned<DeValue
 fn override_value(kind: Kind, text: &str, wrong: &mut Vec<Wrong>) -> Option<value::Value> {
     let bare = !matches!(kind, Kind::Integer(..) | Kind::Fraction | Kind::Boolean | Kind::Keep | Kind::List(..));
     if bare {
-        return value::read(kind, &Spanned::new(0..0, DeValue::String(text.into())), wrong);
+        return read(kind, &Spanned::new(0..0, DeValue::String(text.into())), wrong);
     }
     match DeValue::parse(text) {
-        Ok(parsed) => value::read(kind, &parsed, wrong),
+        Ok(parsed) => read(kind, &parsed, wrong),
         Err(_) => {
             wrong.push(Wrong {
                 offset: 0,
                 problem: format!("{} is not valid here", shown(&text)),
-                remedy: value::remedy(kind),
+                remedy: remedy(kind),
             });
             None
         }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{Absent, Occurs, SECTIONS, Section};
+use super::keys::SECTIONS;
+use super::kind::{Absent, Occurs, Section};
 
 /// Every key with its default and one line on what it is for. Checks without a complaint as it is.
 pub fn example() -> String {

@@ -11,6 +11,8 @@ mod complaint;
 mod cross;
 mod example;
 mod keys;
+mod kind;
+mod read;
 mod secret;
 mod units;
 mod used;
