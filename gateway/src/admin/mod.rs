@@ -131,4 +131,6 @@ pub trait QueueControl: Send + Sync + 'static {
 }
 
 #[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
 mod tests;
