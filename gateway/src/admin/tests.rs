@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::client::ControlClient;
 use super::fake::{Fake, NOW};
 use super::server::{SOCKET, SocketError, bind};
-use super::view::{ActRequest, LetterView, QueuePage, WhyView};
+use super::view::{ActRequest, QueuePage, WhyView};
 use super::*;
 use crate::cli::Exit;
 
@@ -94,25 +94,23 @@ async fn every_kind_of_failure_has_its_exit_status() {
     let fake = Arc::new(Fake::with_letters(1));
     let (client, _dir, _stop) = client(&fake).await;
     let nobody = LetterId::from_bytes([7; 16]);
+    let missing = format!("/v1/messages/{nobody}");
+    let get = async |path: &str| client.get::<Value>(path).await.unwrap_err();
+    let post = async |path: &str, body: Value| client.post::<Value>(path, &body).await.unwrap_err();
     let cases = [
-        (client.get::<LetterView>(&format!("/v1/messages/{nobody}")).await.unwrap_err(), Exit::NotFound, "no letter"),
-        (client.get("/v1/messages/x").await.unwrap_err(), Exit::Usage, "not a letter id"),
-        (client.get("/v1/queue?tenant=nobody").await.unwrap_err(), Exit::NotFound, "no tenant"),
-        (client.get("/v1/queue?limit=many").await.unwrap_err(), Exit::Usage, "limit"),
-        (client.get("/v1/queue?state=lost").await.unwrap_err(), Exit::Usage, "not a state"),
-        (client.get("/v1/nothing").await.unwrap_err(), Exit::NotFound, "no such route"),
-        (client.post("/v1/tenants", &json!({ "name": "acme" })).await.unwrap_err(), Exit::Refused, "already"),
-        (client.post("/v1/tenants", &json!({ "name": "ACME" })).await.unwrap_err(), Exit::Usage, "cannot be"),
-        (client.post("/v1/tenants", &json!({ "nam": "x" })).await.unwrap_err(), Exit::Usage, "nam"),
-        (client.post("/v1/queue:act", &json!({ "action": "eat" })).await.unwrap_err(), Exit::Usage, "not an action"),
-        (client.get("/v1/domains/a..b/keys").await.unwrap_err(), Exit::Usage, "not a valid domain"),
-        (
-            client.post("/v1/domains/acme.example/keys/s1:activate", &json!({})).await.unwrap_err(),
-            Exit::Refused,
-            "not seen in DNS",
-        ),
+        (get(&missing).await, Exit::NotFound, "no letter"),
+        (get("/v1/messages/x").await, Exit::Usage, "not a letter id"),
+        (get("/v1/queue?tenant=nobody").await, Exit::NotFound, "no tenant"),
+        (get("/v1/queue?limit=many").await, Exit::Usage, "limit"),
+        (get("/v1/queue?state=lost").await, Exit::Usage, "not a state"),
+        (get("/v1/nothing").await, Exit::NotFound, "no such route"),
+        (post("/v1/tenants", json!({ "name": "acme" })).await, Exit::Refused, "already"),
+        (post("/v1/tenants", json!({ "name": "ACME" })).await, Exit::Usage, "cannot be"),
+        (post("/v1/tenants", json!({ "nam": "x" })).await, Exit::Usage, "nam"),
+        (post("/v1/queue:act", json!({ "action": "eat" })).await, Exit::Usage, "not an action"),
+        (get("/v1/domains/a..b/keys").await, Exit::Usage, "not a valid domain"),
+        (post("/v1/domains/acme.example/keys/s1:activate", json!({})).await, Exit::Refused, "not seen in DNS"),
     ];
-    let _: &[(crate::cli::CliError, Exit, &str)] = &cases;
     for (error, exit, text) in cases {
         assert_eq!(error.exit, exit, "{error}");
         assert!(error.message.contains(text), "{error}");
