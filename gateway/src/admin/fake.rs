@@ -34,7 +34,7 @@ pub(crate) fn letter(number: u8, to: &str, state: RecipientState) -> LetterRecor
         id: LetterId::from_bytes([number; 16]),
         tenant: TenantId(1),
         accepted: NOW,
-        expires: NOW + Duration::from_secs(432_000),
+        expires: NOW + Duration::from_hours(120),
         envelope: Envelope::new(ReversePath::Mailbox(from), vec![recipient]),
         states: vec![state],
         options: SendOptions::default(),
@@ -62,7 +62,7 @@ pub(crate) fn evidence() -> Evidence {
 }
 
 pub(crate) fn deferred() -> RecipientState {
-    RecipientState::Waiting { next: NOW + Duration::from_secs(60), attempts: 1, last: Some(Box::new(evidence())) }
+    RecipientState::Waiting { next: NOW + Duration::from_mins(1), attempts: 1, last: Some(Box::new(evidence())) }
 }
 
 impl Fake {

@@ -173,7 +173,7 @@ impl TenantFile {
 }
 
 /// Tenants, domains, credentials and keys. `by` is who asks, for the audit trail.
-#[allow(missing_docs)] // the names of the methods are those of the verbs; INTERFACES §1 has them
+#[allow(missing_docs)] // the names of the methods are those of the verbs
 pub trait TenantAdmin: Send + Sync + 'static {
     fn list_tenants(&self) -> AdminResult<Vec<TenantSummary>>;
     fn show_tenant(&self, name: &str) -> AdminResult<TenantDetail>;

@@ -20,6 +20,9 @@ use crate::message::Mailbox;
 const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1000;
 
+/// What a recipient in the queue can be; the other states are ends.
+const STATES: [&str; 3] = ["queued", "deferred", "held"];
+
 pub(super) fn router() -> Router<AdminState> {
     Router::new()
         .route("/v1/queue", get(list))
@@ -157,7 +160,6 @@ fn filter(request: &FilterRequest, names: &Names) -> Result<QueueFilter, Problem
                 .ok_or_else(|| Problem::not_found(format!("there is no tenant \"{name}\"")))?,
         ),
     };
-    const STATES: [&str; 3] = ["queued", "deferred", "held"];
     if let Some(state) = request.state.as_deref().filter(|state| !STATES.contains(state)) {
         return Err(Problem::invalid(format!("\"{state}\" is not a state of the queue: {}", STATES.join(", "))));
     }

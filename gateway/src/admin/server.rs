@@ -4,12 +4,13 @@
 //! folder and root. The name in `x-waxseal-by` is for the record, not for rights. A socket that a dead gateway left
 //! is replaced; one that a living gateway answers on is not.
 
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -91,14 +92,14 @@ pub fn router(state: AdminState) -> Router {
         .route("/v1/drain", post(drain))
         .route("/v1/reload", post(reload))
         .route("/v1/store:check", post(check))
+        // A file of many tenants is the largest body; only the owner of the socket can send one.
+        .layer(DefaultBodyLimit::max(64 << 20))
         .fallback(|| async { Problem::not_found("there is no such route") })
         .with_state(state)
 }
 
 /// Binds the socket in `data_dir`.
 pub async fn bind(data_dir: &Path) -> Result<UnixListener, SocketError> {
-    use std::os::unix::fs::PermissionsExt;
-
     let path = data_dir.join(SOCKET);
     let io = |source| SocketError::Io { path: path.clone(), source };
     if std::fs::symlink_metadata(&path).is_ok() {
@@ -107,13 +108,19 @@ pub async fn bind(data_dir: &Path) -> Result<UnixListener, SocketError> {
         }
         std::fs::remove_file(&path).map_err(io)?;
     }
-    // Bound under another name and renamed when its mode is right: nobody can connect in between.
-    let fresh = data_dir.join(format!("{SOCKET}.{}", std::process::id()));
-    let _ = std::fs::remove_file(&fresh);
-    let listener = UnixListener::bind(&fresh).map_err(io)?;
-    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o600)).map_err(io)?;
-    std::fs::rename(&fresh, &path).map_err(io)?;
-    Ok(listener)
+    // Bound in a private folder and moved out when its mode is right: nobody can connect in between, whatever the
+    // umask. The names are short because a socket's path has 107 octets at most.
+    let private = data_dir.join(format!(".c{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&private);
+    std::fs::DirBuilder::new().mode(0o700).create(&private).map_err(io)?;
+    let fresh = private.join("s");
+    let bound = UnixListener::bind(&fresh).and_then(|listener| {
+        std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o600))?;
+        std::fs::rename(&fresh, &path)?;
+        Ok(listener)
+    });
+    let _ = std::fs::remove_dir_all(&private);
+    bound.map_err(io)
 }
 
 /// Serves the control socket until `stop` is done, then lets open requests end.
@@ -147,7 +154,7 @@ async fn check(State(state): State<AdminState>) -> Answer<StoreCheckReport> {
 /// Who asks; printable and short, since it goes into records and events.
 pub(super) fn by(headers: &HeaderMap) -> String {
     let name = headers.get(BY).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let name: String = name.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
+    let name: String = name.chars().filter(char::is_ascii_graphic).take(64).collect();
     if name.is_empty() { "unknown".into() } else { name }
 }
 

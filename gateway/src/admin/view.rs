@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{QueueAction, Why};
+use crate::clock::Timestamp;
 use crate::message::ReversePath;
 use crate::observe::EvidenceView;
 use crate::store::{LetterRecord, RecipientState};
@@ -142,7 +143,7 @@ impl From<&Why> for WhyView {
             recipient: why.recipient.clone(),
             state: why.state.clone(),
             in_flight: why.in_flight,
-            next_attempt: why.next_attempt.map(|at| at.to_rfc3339()),
+            next_attempt: why.next_attempt.map(Timestamp::to_rfc3339),
             attempts: why.attempts,
             reason: why.reason.clone(),
             last: why.last.as_ref().map(EvidenceView::from),

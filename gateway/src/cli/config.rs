@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{CliError, Exit, print};
+use super::control::mistakes;
+use super::{CliError, print};
 use crate::config;
 
 /// `waxseal config`.
@@ -58,10 +59,12 @@ fn check(path: &std::path::Path, as_json: bool) -> Result<(), CliError> {
     match result {
         Ok(_) if as_json => Ok(()),
         Ok(_) => {
-            warnings.iter().for_each(|warning| eprintln!("waxseal: warning: {warning}"));
+            for warning in &warnings {
+                eprintln!("waxseal: warning: {warning}");
+            }
             print::line(&format!("{}: no mistakes", path.display()))
         }
-        Err(errors) => Err(CliError::new(Exit::Usage, errors.to_string())),
+        Err(errors) => Err(mistakes(&errors)),
     }
 }
 

@@ -16,8 +16,8 @@ pub(super) struct GatewayArgs {
     /// The gateway's configuration; its data folder is used [default: /etc/waxseal/waxseal.toml].
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The gateway's data folder, where its control socket is.
-    #[arg(long, global = true, value_name = "DIR", env = "WAXSEAL_DATA_DIR", conflicts_with = "config")]
+    /// The gateway's data folder, where its control socket is [environment: WAXSEAL_DATA_DIR].
+    #[arg(long, global = true, value_name = "DIR", conflicts_with = "config")]
     data_dir: Option<PathBuf>,
 }
 
@@ -25,6 +25,11 @@ impl GatewayArgs {
     fn data_dir(&self) -> Result<PathBuf, CliError> {
         if let Some(dir) = &self.data_dir {
             return Ok(dir.clone());
+        }
+        // What is typed stands above the environment; clap's own reading of variables would call that a conflict.
+        let variable = std::env::var_os("WAXSEAL_DATA_DIR").filter(|dir| !dir.is_empty());
+        if let (None, Some(dir)) = (&self.config, variable) {
+            return Ok(dir.into());
         }
         let path = self.config.clone().unwrap_or_else(|| config::DEFAULT_PATH.into());
         if self.config.is_none() && !path.exists() {
@@ -48,7 +53,13 @@ impl GatewayArgs {
 
 /// Reads a configuration; its mistakes are a usage error.
 pub(super) fn load_config(path: &std::path::Path) -> Result<config::Config, CliError> {
-    config::load(path).map_err(|errors| CliError::new(Exit::Usage, errors.to_string()))
+    config::load(path).map_err(|errors| mistakes(&errors))
+}
+
+/// Each complaint on a line of its own that begins with file:line:column, as editors and CI read it.
+pub(super) fn mistakes(errors: &config::ConfigErrors) -> CliError {
+    let count = print::count(errors.complaints().len(), "mistake");
+    CliError::new(Exit::Usage, format!("{count} in the configuration\n{errors}"))
 }
 
 /// How a list is shown.
@@ -94,8 +105,8 @@ impl ConsentArgs {
     /// The same for a report of single changes.
     pub(super) fn given_for(&self, report: &ApplyReport) -> Result<bool, CliError> {
         let what = format!("make {}", print::count(report.changes.len(), "change"));
-        let list: String = report.changes.iter().map(|change| format!("\n  {}", print::clean(change))).collect();
-        self.given(&format!("{what}{list}\n"))
+        let list: Vec<String> = report.changes.iter().map(|change| print::clean(change)).collect();
+        self.given(&format!("{what} ({})", list.join("; ")))
     }
 }
 

@@ -70,8 +70,8 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Domain(args) => domain::run(args),
         Command::Dkim(args) => dkim::run(args),
         Command::Queue(args) => queue::run(args),
-        Command::Route(args) => route::run(args),
-        Command::Store(args) => store::run(args),
+        Command::Route(args) => route::run(&args),
+        Command::Store(args) => store::run(&args),
     }
 }
 

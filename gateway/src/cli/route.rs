@@ -28,11 +28,11 @@ enum Verb {
     },
 }
 
-pub(super) fn run(args: RouteArgs) -> Result<(), CliError> {
-    let Verb::Explain { address, json } = args.verb;
-    let path = format!("/v1/route/{}", segment(&address));
+pub(super) fn run(args: &RouteArgs) -> Result<(), CliError> {
+    let Verb::Explain { address, json } = &args.verb;
+    let path = format!("/v1/route/{}", segment(address));
     let explanation: serde_json::Value = args.gateway.run(async |client| client.get(&path).await)?;
-    if json { print::json(&explanation) } else { print::text(&outline(&explanation, 0)) }
+    if *json { print::json(&explanation) } else { print::text(&outline(&explanation, 0)) }
 }
 
 /// A JSON document as an outline for people: names and values, deeper parts indented.

@@ -26,11 +26,11 @@ enum Verb {
     },
 }
 
-pub(super) fn run(args: StoreArgs) -> Result<(), CliError> {
-    let Verb::Check { json } = args.verb;
+pub(super) fn run(args: &StoreArgs) -> Result<(), CliError> {
+    let Verb::Check { json } = &args.verb;
     let report: StoreCheckReport =
         args.gateway.run(async |client| client.post("/v1/store:check", &serde_json::json!({})).await)?;
-    if json {
+    if *json {
         print::json(&report)?;
     } else {
         print::line(&format!("{} records, {} damaged", report.records, report.damaged.len()))?;

@@ -133,7 +133,7 @@ impl Checker<'_> {
             return Vec::new();
         };
         let mut instances = Vec::new();
-        for member in members.iter() {
+        for member in members {
             let place = self.place(member.span().start);
             match member.get_ref().as_table() {
                 Some(table) => instances.push(self.instance(section, table, &place)),
@@ -236,17 +236,11 @@ fn override_value(kind: Kind, text: &str, wrong: &mut Vec<Wrong>) -> Option<valu
     if bare {
         return read(kind, &Spanned::new(0..0, DeValue::String(text.into())), wrong);
     }
-    match DeValue::parse(text) {
-        Ok(parsed) => read(kind, &parsed, wrong),
-        Err(_) => {
-            wrong.push(Wrong {
-                offset: 0,
-                problem: format!("{} is not valid here", shown(&text)),
-                remedy: remedy(kind),
-            });
-            None
-        }
+    if let Ok(parsed) = DeValue::parse(text) {
+        return read(kind, &parsed, wrong);
     }
+    wrong.push(Wrong { offset: 0, problem: format!("{} is not valid here", shown(&text)), remedy: remedy(kind) });
+    None
 }
 
 /// The candidate that is a typing error or two away, if there is one.

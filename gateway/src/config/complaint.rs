@@ -33,7 +33,7 @@ impl Place {
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Self::Position {
             file: file.to_owned(),
-            line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
+            line: memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1,
             column: before[line_start..].chars().count() + 1,
         }
     }

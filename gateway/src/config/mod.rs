@@ -43,7 +43,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     })?;
     let text = String::from_utf8(text).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = memchr::memchr_iter(b'\n', good).count() + 1;
         ConfigErrors::one(Complaint::at(
             Place::Position { file: path.to_owned(), line, column: 1 },
             "",

@@ -41,14 +41,11 @@ fn the_example_names_every_key_and_is_valid_with_everything_switched_on() {
             assert!(!key.doc.contains('\n') && !key.doc.is_empty(), "{}.{}", section.path, key.name);
         }
     }
-    let on: String = text
-        .lines()
-        .map(|line| match line.strip_prefix("# ") {
-            Some(rest) if rest.starts_with("[[") || rest.split(" = ").next().is_some_and(is_key) => rest,
-            _ => line,
-        })
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let lines = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some(rest) if rest.starts_with("[[") || rest.split(" = ").next().is_some_and(is_key) => rest,
+        _ => line,
+    });
+    let on = lines.collect::<Vec<_>>().join("\n");
     let config = read(&on).unwrap_or_else(|errors| panic!("{errors}\n{on}"));
     assert_eq!(config.delivery.routes[0].port, 2526);
     assert_eq!(config.delivery.sites[0].rate, Some(200.0));
@@ -100,7 +97,7 @@ fn the_environment_overrides_keys_and_its_mistakes_are_named() {
     assert_eq!(config.hostname.as_str(), "other.example");
     assert_eq!(config.limits.message_size, 30_000_000);
     assert_eq!(config.limits.recipients, 200);
-    assert_eq!(config.queue.retry, [Duration::from_secs(120)]);
+    assert_eq!(config.queue.retry, [Duration::from_mins(2)]);
     assert_eq!(config.delivery.timeouts.connect, Duration::from_secs(3));
     assert_eq!(config.tls.unwrap().key, SecretRef::File("k".into()));
 

@@ -59,15 +59,18 @@ fn split(text: &str) -> Option<(&str, &str)> {
 pub fn format_size(octets: u64) -> String {
     let unit = [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)]
         .into_iter()
-        .find(|(_, factor)| octets > 0 && octets % factor == 0);
+        .find(|(_, factor)| octets > 0 && octets.is_multiple_of(*factor));
     unit.map_or_else(|| format!("{octets}B"), |(name, factor)| format!("{}{name}", octets / factor))
 }
 
 /// A time in the largest unit that shows it whole; [`parse_duration`] reads it back, to the millisecond.
 pub fn format_duration(span: Duration) -> String {
     let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    let unit =
-        SPANS.iter().rev().filter(|(name, _)| *name != "w").find(|(_, factor)| millis > 0 && millis % factor == 0);
+    let unit = SPANS
+        .iter()
+        .rev()
+        .filter(|(name, _)| *name != "w")
+        .find(|(_, factor)| millis > 0 && millis.is_multiple_of(*factor));
     unit.map_or_else(|| format!("{millis}ms"), |(name, factor)| format!("{}{name}", millis / factor))
 }
 
@@ -82,7 +85,7 @@ mod tests {
         assert_eq!(parse_size("25MB"), Some(25_000_000));
         assert_eq!(parse_size("25 MiB"), Some(25 << 20));
         assert_eq!(parse_size("0B"), Some(0));
-        assert_eq!(parse_duration("5d"), Some(Duration::from_secs(432_000)));
+        assert_eq!(parse_duration("5d"), Some(Duration::from_hours(120)));
         assert_eq!(parse_duration("250ms"), Some(Duration::from_millis(250)));
         assert_eq!(parse_rate("200/s"), Some(200.0));
         assert_eq!(parse_rate("30/m"), Some(0.5));

@@ -73,7 +73,8 @@ impl Veil {
             return "*".into();
         }
         let tag = hmac::sign(&self.key, format!("{local}@{}", domain.to_lowercase()).as_bytes());
-        tag.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        let short: [u8; 8] = std::array::from_fn(|at| tag.as_ref()[at]);
+        format!("{:016x}", u64::from_be_bytes(short))
     }
 }
 

@@ -23,7 +23,7 @@ pub enum Kind {
     Histogram,
 }
 
-/// One metric of the contract (INTERFACES §5).
+/// One metric of the product's contract with who watches it.
 #[derive(Debug)]
 pub struct Metric {
     /// Its name.
@@ -57,22 +57,55 @@ const OUTCOMES: &[&str] = &["delivered", "deferred", "bounced", "expired", "drop
 const CLASSES: &[&str] = &["2xx", "4xx", "5xx", "dns", "connect", "tls", "policy", "none"];
 const BRANDS: &[&str] =
     &["visa", "mastercard", "amex", "discover", "diners", "jcb", "unionpay", "maestro", "mir", "rupay", OTHER];
+/// As `smtp::reply` names them.
 const REJECTS: &[&str] = &[
-    "syntax",
-    "sequence",
-    "limit",
-    "size",
-    "auth",
-    "tls",
     "address",
-    "domain",
-    "line-end",
-    "redaction",
-    "key",
+    "auth-busy",
+    "auth-cancelled",
+    "auth-failed",
+    "auth-required",
+    "auth-syntax",
+    "auth-throttled",
+    "card-number",
+    "chunks",
+    "commands",
+    "control-field",
+    "credential-ended",
+    "disk",
+    "dkim-key",
+    "errors",
+    "from",
+    "from-domain",
     "header",
-    "storage",
+    "idle",
+    "line-end",
+    "line-length",
+    "loop",
+    "mechanism",
+    "memory",
+    "messages",
+    "not-served",
+    "nul",
+    "parameter",
+    "recipients",
+    "redaction",
+    "sequence",
+    "session-time",
     "shutdown",
-    "timeout",
+    "signed-part",
+    "signing",
+    "size",
+    "slow-data",
+    "starttls-injection",
+    "store",
+    "structure",
+    "syntax",
+    "tenant",
+    "tls-handshake",
+    "tls-required",
+    "unknown-command",
+    "unscannable",
+    "web",
     OTHER,
 ];
 

@@ -123,6 +123,11 @@ impl EventWriter {
         // Every event is a struct, so its JSON begins with a brace; a serializer error cannot happen with these
         // field types, and an empty event is better than a lost process.
         let body = serde_json::to_string(event).unwrap_or_else(|_| "{}".into());
+        let body = match event {
+            // The name ends in the state (the contract of events), which a tag of serde cannot.
+            Event::DkimKey { state, .. } => body.replacen("\"dkim.key\"", &format!("\"dkim.key.{state}\""), 1),
+            _ => body,
+        };
         let line = format!("{{\"ts\":\"{now}\",\"level\":\"{}\",{}", event.level().name(), &body[1..]);
         let line = self.veil.over_json(&line, self.addresses()).into_owned();
         if self.json.load(Ordering::Relaxed) { line } else { text_line(&line) }

@@ -139,3 +139,11 @@ fn a_reader_that_went_away_is_survived() {
     }
     assert!(writer.flush(PATIENCE));
 }
+
+#[test]
+fn the_event_of_a_key_is_named_after_its_state() {
+    let event =
+        Event::DkimKey { state: "active", domain: "acme.example".into(), selector: "s1".into(), by: "anna".into() };
+    let lines = captured(&Log::default(), &[event]);
+    assert!(lines[0].contains("\"event\":\"dkim.key.active\",\"state\":\"active\""), "{}", lines[0]);
+}
