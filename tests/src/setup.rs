@@ -143,4 +143,3 @@ pub(crate) struct Ports {
     pub(crate) implicit: u16,
     pub(crate) metrics: u16,
 }
-

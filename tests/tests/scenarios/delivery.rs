@@ -26,7 +26,7 @@ fn a_temporary_refusal_is_tried_again_and_recorded() {
     });
     let id = world.submit(&["someone@rcpt.test"], &mail("patience"));
     let deferred = world.gateway.wait_for("message.deferred", &id);
-    assert_eq!(deferred["evidence"]["reply"]["code"], 451, "{deferred}");
+    assert_eq!(deferred["evidence"]["code"], 451, "{deferred}");
     world.arrived(1);
     let delivered = world.gateway.wait_for("message.delivered", &id);
     assert_eq!(delivered["attempt"], 3, "{delivered}");
@@ -79,7 +79,7 @@ fn a_domain_that_takes_no_mail_bounces_at_once() {
     let id = world.submit(&["someone@null.test"], &mail("null mx"));
     let event = world.gateway.wait_for("message.bounced", &id);
     // RFC 7505 §4.2.
-    assert_eq!(event["evidence"]["status"], serde_json::json!([5, 1, 10]), "{event}");
+    assert_eq!(event["evidence"]["status"], "5.1.10", "{event}");
 }
 
 #[test]
