@@ -255,6 +255,11 @@ impl KeyEncryptionKey {
         self.0.id()
     }
 
+    /// Octets for another purpose that must be the same at every start, named by `label` and `salt`.
+    pub fn derive(&self, salt: &[u8], label: &[u8]) -> [u8; 32] {
+        self.0.derive(salt, label).0
+    }
+
     /// Wraps a data key, bound to `context`.
     pub fn wrap(&self, key: &DataKey, context: &[u8]) -> Result<Vec<u8>, SealingError> {
         self.0.seal(context, &key.0)

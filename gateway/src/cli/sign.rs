@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use super::letter_file::read_message;
 use super::{CliError, Exit};
 use crate::clock::Timestamp;
 use crate::ids::LetterId;
@@ -48,13 +47,13 @@ pub struct SignContext<'a> {
     pub signers: &'a dyn Signers,
 }
 
-/// Reads the message that the arguments name, seals it and writes it to standard output.
-pub fn run(args: &SignArgs, context: &SignContext<'_>) -> Result<(), CliError> {
+/// Seals a message and writes it to standard output.
+pub fn run(args: &SignArgs, message: Vec<u8>, context: &SignContext<'_>) -> Result<(), CliError> {
     use std::io::Write;
     let reverse_path = args.from.clone().map_or(ReversePath::Null, ReversePath::Mailbox);
     let mut envelope = Envelope::new(reverse_path, args.to.iter().cloned().map(Recipient::new).collect());
     envelope.smtputf8 = args.to.iter().chain(&args.from).any(Mailbox::needs_smtputf8);
-    let sealed = sign_message(read_message(args.file.as_deref())?, envelope, context)?;
+    let sealed = sign_message(message, envelope, context)?;
     let written = std::io::stdout().lock().write_all(&sealed);
     written.map_err(|error| CliError::new(Exit::RunTime, format!("standard output: {error}")))
 }
