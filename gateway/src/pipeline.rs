@@ -23,7 +23,7 @@ use crate::store::{LocalStore, Store, StoreError};
 use crate::tenants::Credential;
 use crate::threads::Processors;
 
-pub use stages::{Prepared, Stages};
+pub use stages::{Prepared, Stages, redaction_policy};
 
 /// A letter that a session has received, and who brought it.
 pub struct Submission {

@@ -6,6 +6,7 @@
 
 mod control;
 mod error;
+mod sign;
 mod tenancy;
 mod tls;
 
@@ -17,12 +18,13 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use waxseal_keys::sealing::KeyEncryptionKey;
 
 use crate::admin::server::AdminState;
 use crate::admin::{health, server as admin};
+use crate::cli::{CliError, Exit};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Listener, ListenerKind};
 use crate::deliver::{Courier, TcpDialer};
@@ -39,6 +41,7 @@ use crate::tenants::Registry;
 use crate::threads::Processors;
 
 pub use error::RunError;
+pub use sign::sign_file;
 
 /// How long attempts under way may take to end on SIGTERM before they are left to the next start.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,7 +60,7 @@ pub struct Gateway {
     addresses: Vec<(String, SocketAddr)>,
     stop_doors: watch::Sender<bool>,
     stop_rest: watch::Sender<bool>,
-    ended: watch::Sender<bool>,
+    ending: Notify,
     doors: Mutex<Vec<JoinHandle<()>>>,
     rest: Mutex<Vec<JoinHandle<()>>>,
     _lock: File,
@@ -79,6 +82,7 @@ impl Gateway {
         let lock = lock_data_dir(&config)?;
         let kek = read_kek(&config)?;
         let registry = open_registry(&config, &kek, clock.clone())?;
+        let decoy_key = kek.derive(b"smtp", b"waxseal decoy credentials v1");
         drop(kek);
         let store = open_store(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
@@ -102,7 +106,6 @@ impl Gateway {
 
         let (stop_doors, _) = watch::channel(false);
         let (stop_rest, _) = watch::channel(false);
-        let (ended, _) = watch::channel(false);
         let smtp = SmtpServer::bind(SmtpParts {
             hostname: config.hostname.clone(),
             limits: config.limits.clone(),
@@ -111,7 +114,7 @@ impl Gateway {
             acceptor: pipeline,
             credentials: registry.clone(),
             clock: clock.clone(),
-            decoy_key: rand::random(),
+            decoy_key,
         });
         let smtp = smtp.await.map_err(|e| RunError::Listen(e.to_string()))?;
         let mut addresses = smtp.addresses();
@@ -124,6 +127,7 @@ impl Gateway {
             tokio::spawn(store.clone().keep(stop_rest.subscribe())),
             tokio::spawn(scheduler.clone().run(stop_rest.subscribe())),
         ];
+        courier.keep();
         let gateway = Arc::new(Self {
             config: RwLock::new(config),
             config_path,
@@ -136,7 +140,7 @@ impl Gateway {
             addresses,
             stop_doors,
             stop_rest,
-            ended,
+            ending: Notify::new(),
             doors: Mutex::default(),
             rest: Mutex::default(),
             _lock: lock,
@@ -228,7 +232,6 @@ impl Gateway {
         // The socket's file goes last: while it answers, a gateway is here.
         let _ = std::fs::remove_file(self.config.read().data_dir.join(admin::SOCKET));
         emit(&Event::Gateway { state: "stopped", detail: format!("{} letters queued", self.store.len()) });
-        self.ended.send_replace(true);
         complete
     }
 
@@ -274,20 +277,34 @@ impl Gateway {
 }
 
 /// `waxseal serve`: runs until SIGTERM, SIGINT or `waxseal drain`.
-pub async fn serve(config: Config, config_path: PathBuf) -> Result<(), RunError> {
+pub fn serve(config: Config) -> Result<(), CliError> {
+    let failed = |e: &dyn std::fmt::Display| CliError::new(Exit::RunTime, e.to_string());
+    let hash_key: [u8; 32] = rand::random();
+    crate::observe::start(&config.log, &hash_key).map_err(|e| failed(&e))?;
+    crate::observe::metrics::install().map_err(|e| failed(&e))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| failed(&e))?;
+    let result = runtime.block_on(serve_until_told(config));
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    crate::observe::flush(Duration::from_secs(5));
+    result.map_err(|e| failed(&e))
+}
+
+async fn serve_until_told(config: Config) -> Result<(), RunError> {
     use tokio::signal::unix::{SignalKind, signal};
     let unheard = |e: std::io::Error| RunError::Listen(format!("signals: {e}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(unheard)?;
-    emit(&Event::ConfigLoaded { path: config_path.display().to_string(), reload: false });
-    let gateway = Gateway::start(config, Some(config_path)).await?;
-    let mut ended = gateway.ended.subscribe();
+    let path = config.source.clone();
+    if let Some(path) = &path {
+        emit(&Event::ConfigLoaded { path: path.display().to_string(), reload: false });
+    }
+    let gateway = Gateway::start(config, path).await?;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = ended.wait_for(|ended| *ended) => return Ok(()),
+            () = gateway.ending.notified() => break,
             _ = hangup.recv() => match gateway.reload_files() {
                 Ok(notes) => emit(&Event::Gateway { state: "reloaded", detail: notes.join("; ") }),
                 Err(problem) => emit(&Event::Gateway { state: "reload-failed", detail: problem }),
@@ -320,15 +337,13 @@ fn read_kek(config: &Config) -> Result<KeyEncryptionKey, RunError> {
     KeyEncryptionKey::parse(text).map_err(|e| RunError::Kek(e.to_string()))
 }
 
-fn open_registry(
-    config: &Config,
-    kek: &KeyEncryptionKey,
-    clock: Arc<dyn Clock>,
-) -> Result<Arc<Registry>, RunError> {
+fn open_registry(config: &Config, kek: &KeyEncryptionKey, clock: Arc<dyn Clock>) -> Result<Arc<Registry>, RunError> {
     let registry = Registry::open(&config.data_dir, kek, clock).map_err(|e| RunError::Control(e.to_string()))?;
     registry.opening_events().iter().for_each(emit);
     let algorithms: Result<Vec<_>, _> = config.dkim.algorithms.iter().map(|name| name.parse()).collect();
-    registry.set_default_algorithms(algorithms.map_err(|e: waxseal_keys::UnknownAlgorithm| RunError::Control(e.to_string()))?);
+    registry.set_default_algorithms(
+        algorithms.map_err(|e: waxseal_keys::UnknownAlgorithm| RunError::Control(e.to_string()))?,
+    );
     Ok(Arc::new(registry))
 }
 

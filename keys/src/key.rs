@@ -144,6 +144,7 @@ enum Pair {
 /// A key pair. See the module for what it never does.
 pub struct SigningKey {
     pair: Pair,
+    public: Vec<u8>,
 }
 
 const SEALED_RSA: u8 = 1;
@@ -155,8 +156,7 @@ impl SigningKey {
         let failed = |why: &dyn fmt::Display| KeyError::Generation(why.to_string());
         let bits = match algorithm {
             Algorithm::Ed25519 => {
-                let pair = Ed25519KeyPair::generate().map_err(|e| failed(&e))?;
-                return Ok(Self { pair: Pair::Ed25519(pair) });
+                return Ok(Self::of_ed25519(Ed25519KeyPair::generate().map_err(|e| failed(&e))?));
             }
             Algorithm::Rsa2048 => 2048,
             Algorithm::Rsa3072 => 3072,
@@ -177,7 +177,12 @@ impl SigningKey {
 
     fn kept(parsed: Result<RsaKeyPair, aws_lc_rs::error::KeyRejected>) -> Result<Self, KeyError> {
         match parsed {
-            Ok(pair) => Ok(Self { pair: Pair::Rsa(Box::new(pair)) }),
+            Ok(pair) => {
+                let unencodable = |_| KeyError::NotAKey("the public half of the RSA key does not encode".to_owned());
+                let der: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(unencodable)?;
+                let public = der.as_ref().to_vec();
+                Ok(Self { pair: Pair::Rsa(Box::new(pair)), public })
+            }
             Err(rejected) => Err(match rejected.description_() {
                 "TooSmall" => KeyError::TooSmall,
                 "TooLarge" => KeyError::TooLarge,
@@ -188,12 +193,17 @@ impl SigningKey {
 
     pub(crate) fn from_ed25519_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
         let rejected = |_| KeyError::NotAKey("the Ed25519 key does not parse or is not consistent".to_owned());
-        Ok(Self { pair: Pair::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(rejected)?) })
+        Ok(Self::of_ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(rejected)?))
     }
 
     pub(crate) fn from_ed25519_seed(seed: &[u8]) -> Result<Self, KeyError> {
         let rejected = |_| KeyError::NotAKey("an Ed25519 seed has 32 octets".to_owned());
-        Ok(Self { pair: Pair::Ed25519(Ed25519KeyPair::from_seed_unchecked(seed).map_err(rejected)?) })
+        Ok(Self::of_ed25519(Ed25519KeyPair::from_seed_unchecked(seed).map_err(rejected)?))
+    }
+
+    fn of_ed25519(pair: Ed25519KeyPair) -> Self {
+        let public = pair.public_key().as_ref().to_vec();
+        Self { pair: Pair::Ed25519(pair), public }
     }
 
     /// RSA with its bits, or Ed25519.
@@ -206,21 +216,13 @@ impl SigningKey {
 
     /// The public key as `p=` has it before base64: SubjectPublicKeyInfo for RSA (RFC 6376 §3.6.1), the bare 32
     /// octets for Ed25519 (RFC 8463 §4.2, where an ASN.1 wrapping would be wrong).
-    pub fn public_key(&self) -> Vec<u8> {
-        match &self.pair {
-            Pair::Rsa(pair) => {
-                let der: Result<PublicKeyX509Der<'_>, _> = pair.public_key().as_der();
-                // The key was parsed by the same library; encoding its public half has no other way to fail
-                // than memory.
-                der.expect("the public half of a parsed RSA key encodes").as_ref().to_vec()
-            }
-            Pair::Ed25519(pair) => pair.public_key().as_ref().to_vec(),
-        }
+    pub fn public_key(&self) -> &[u8] {
+        &self.public
     }
 
     /// The value of `p=` in the record: [`SigningKey::public_key`] in base64.
     pub fn public_record_value(&self) -> String {
-        STANDARD.encode(self.public_key())
+        STANDARD.encode(&self.public)
     }
 
     /// Seals the private half, bound to `context` (tenant, domain and selector, say).

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::{DomainName, Mailbox};
 use crate::store::StoreError;
-use crate::tenants::TenantPolicy;
+use crate::tenants::{TenantFile, TenantPolicy};
 
 /// Why an administrative request is not done. Nothing has changed then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -136,40 +136,6 @@ pub struct ApplyReport {
     /// Was it only tried?
     #[serde(default)]
     pub dry_run: bool,
-}
-
-/// `tenant apply`: the tenants as they shall be (TOML `[[tenant]]`, or JSON).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TenantFile {
-    /// The tenants.
-    #[serde(default, alias = "tenants")]
-    pub tenant: Vec<TenantFileEntry>,
-}
-
-/// One tenant of a [`TenantFile`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TenantFileEntry {
-    /// Its name.
-    pub name: String,
-    /// The domains that it may send as.
-    #[serde(default)]
-    pub domains: Vec<DomainName>,
-    /// Its policy; left out, the policy stays as it is.
-    #[serde(default)]
-    pub policy: Option<TenantPolicy>,
-}
-
-impl TenantFile {
-    /// Reads JSON if the first character is a brace, TOML otherwise.
-    pub fn parse(text: &str) -> AdminResult<Self> {
-        if text.trim_start().starts_with('{') {
-            serde_json::from_str(text).map_err(|error| AdminError::Invalid(error.to_string()))
-        } else {
-            toml::from_str(text).map_err(|error| AdminError::Invalid(error.to_string().trim_end().to_owned()))
-        }
-    }
 }
 
 /// Tenants, domains, credentials and keys. `by` is who asks, for the audit trail.

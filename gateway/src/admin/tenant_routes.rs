@@ -12,11 +12,12 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::ports::{
-    ApplyReport, CredentialSummary, DomainSummary, KeySummary, NewCredential, TenantDetail, TenantFile, TenantSummary,
+    ApplyReport, CredentialSummary, DomainSummary, KeySummary, NewCredential, TenantDetail, TenantSummary,
 };
 use super::problem::Problem;
 use super::server::{AdminState, Answer, blocking, by, json};
 use crate::message::DomainName;
+use crate::tenants::TenantFile;
 
 pub(super) fn router() -> Router<AdminState> {
     Router::new()

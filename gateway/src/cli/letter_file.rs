@@ -7,22 +7,16 @@ use super::{CliError, Exit};
 
 /// Reads a message and gives its lines CRLF, since files on disk mostly have LF.
 pub(super) fn read_message(file: Option<&Path>) -> Result<Vec<u8>, CliError> {
-    let mut message = Vec::new();
-    match file {
-        Some(path) => {
-            let missing = |error: &std::io::Error| match error.kind() {
-                std::io::ErrorKind::NotFound => Exit::NotFound,
-                _ => Exit::RunTime,
-            };
-            message = std::fs::read(path)
-                .map_err(|error| CliError::new(missing(&error), format!("{}: {error}", path.display())))?;
-        }
-        None => {
-            let read = std::io::stdin().lock().read_to_end(&mut message);
-            read.map_err(|error| CliError::new(Exit::RunTime, format!("standard input: {error}")))?;
-        }
-    }
-    Ok(with_crlf(message))
+    let standard_input = || {
+        let mut message = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut message).map(|_| message)
+    };
+    let read = file.map_or_else(standard_input, std::fs::read);
+    read.map(with_crlf).map_err(|error| {
+        let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::RunTime };
+        let name = file.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
+        CliError::new(exit, format!("{name}: {error}"))
+    })
 }
 
 fn with_crlf(message: Vec<u8>) -> Vec<u8> {

@@ -10,7 +10,7 @@ mod credential;
 mod dkim;
 mod domain;
 mod exit;
-mod letter_file;
+pub(crate) mod letter_file;
 mod print;
 mod queue;
 mod route;

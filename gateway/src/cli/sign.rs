@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use super::letter_file::read_message;
 use super::{CliError, Exit};
 use crate::clock::Timestamp;
 use crate::ids::LetterId;
@@ -48,13 +47,13 @@ pub struct SignContext<'a> {
     pub signers: &'a dyn Signers,
 }
 
-/// Reads the message that the arguments name, seals it and writes it to standard output.
-pub fn run(args: &SignArgs, context: &SignContext<'_>) -> Result<(), CliError> {
+/// Seals a message and writes it to standard output.
+pub fn run(args: &SignArgs, message: Vec<u8>, context: &SignContext<'_>) -> Result<(), CliError> {
     use std::io::Write;
     let reverse_path = args.from.clone().map_or(ReversePath::Null, ReversePath::Mailbox);
     let mut envelope = Envelope::new(reverse_path, args.to.iter().cloned().map(Recipient::new).collect());
     envelope.smtputf8 = args.to.iter().chain(&args.from).any(Mailbox::needs_smtputf8);
-    let sealed = sign_message(read_message(args.file.as_deref())?, envelope, context)?;
+    let sealed = sign_message(message, envelope, context)?;
     let written = std::io::stdout().lock().write_all(&sealed);
     written.map_err(|error| CliError::new(Exit::RunTime, format!("standard output: {error}")))
 }
@@ -79,4 +78,48 @@ pub fn sign_message(message: Vec<u8>, envelope: Envelope, context: &SignContext<
         _ => refused(error.to_string()),
     })?;
     Ok(sealed.message().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use waxseal_keys::{Algorithm, DomainSigner, SigningKey};
+
+    use super::*;
+    use crate::cli::verify::{DnsFixture, verify_message};
+
+    struct One(Arc<DomainSigner>);
+
+    impl Signers for One {
+        fn active(&self, domain: &DomainName) -> Vec<Arc<DomainSigner>> {
+            if domain.as_str() == self.0.domain() { vec![Arc::clone(&self.0)] } else { Vec::new() }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_signed_here_verifies_and_what_is_not_ours_is_refused() {
+        let key = SigningKey::generate(Algorithm::Ed25519).unwrap();
+        let record = format!("v=DKIM1; k=ed25519; p={}", key.public_record_value());
+        let signers = One(Arc::new(DomainSigner::new(key, "example.com", "e1").unwrap()));
+        let context = SignContext {
+            hostname: &"mx1.relay.example".parse().unwrap(),
+            now: Timestamp::from_millis(1_795_442_709_123),
+            tenant: "acme",
+            domains: &["example.com".parse().unwrap(), "keyless.example".parse().unwrap()],
+            subdomains: false,
+            redaction: &Policy::default(),
+            signers: &signers,
+        };
+        let sign = |from: &str| {
+            let message = format!("From: a@{from}\r\nSubject: x\r\n\r\nhello\r\n").into_bytes();
+            sign_message(message, Envelope::new(ReversePath::Null, Vec::new()), &context)
+        };
+        let sealed = sign("example.com").unwrap();
+        let dns = DnsFixture::new([("e1._domainkey.Example.com.".to_owned(), vec!["junk".to_owned(), record])]);
+        assert!(verify_message(&sealed, Some(&dns)).await.unwrap().passed());
+        assert!(!verify_message(&sealed, Some(&DnsFixture::default())).await.unwrap().passed());
+        assert_eq!(sign("keyless.example").unwrap_err().exit, Exit::Refused);
+        assert_eq!(sign("elsewhere.example").unwrap_err().exit, Exit::Refused);
+    }
 }

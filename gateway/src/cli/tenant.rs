@@ -7,8 +7,9 @@ use clap::{Args, Subcommand};
 use super::control::{ConsentArgs, GatewayArgs, ListArgs, print_changes};
 use super::{CliError, Exit, print};
 use crate::admin::client::{query, segment};
-use crate::admin::ports::{ApplyReport, TenantDetail, TenantFile, TenantSummary};
+use crate::admin::ports::{ApplyReport, TenantDetail, TenantSummary};
 use crate::admin::tenant_routes::{ApplyRequest, NewTenantRequest};
+use crate::tenants::TenantFile;
 
 /// `waxseal tenant`.
 #[derive(Debug, Args)]

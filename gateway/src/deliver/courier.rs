@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::dialogue::{Transacted, transact};
 use super::link::{Link, LinkPolicy, Opening};
-use super::outcome::{DialogueStage, Evidence, Outcome, Scene};
+use super::outcome::{DialogueStage, Outcome, Scene};
 use super::stream::Dialer;
 use super::targets::{Target, TargetRules, targets};
 use super::tls::{ClientTls, TlsError};
@@ -397,10 +397,4 @@ impl RouteExplainer for Courier {
         };
         serde_json::to_value(explanation).unwrap_or_default()
     }
-}
-
-/// Evidence without a connection, for tests of the rooms around.
-#[cfg(test)]
-pub(crate) fn plain_evidence(at: crate::clock::Timestamp, note: &str) -> Evidence {
-    Scene { at, host: None, address: None, tls: None, dsn: false }.note(DialogueStage::Policy, (4, 0, 0), note)
 }

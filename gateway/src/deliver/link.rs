@@ -6,7 +6,6 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -193,12 +192,15 @@ impl Opening<'_> {
             evidence: scene.note(stage, (4, 4, if stage == DialogueStage::Connect { 1 } else { 2 }), note),
             lacks_require_tls: false,
         };
-        let refuse = |stage, reply: &RemoteReply| NoLink { evidence: scene.reply(stage, reply), lacks_require_tls: false };
+        let refuse =
+            |stage, reply: &RemoteReply| NoLink { evidence: scene.reply(stage, reply), lacks_require_tls: false };
         let dial = self.dialer.dial(target.address, self.source);
         let stream = match timeout(self.timeouts.connect, dial).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(fail(DialogueStage::Connect, error.to_string())),
-            Err(_) => return Err(fail(DialogueStage::Connect, format!("no answer within {:?}", self.timeouts.connect))),
+            Err(_) => {
+                return Err(fail(DialogueStage::Connect, format!("no answer within {:?}", self.timeouts.connect)));
+            }
         };
         let mut link = Link {
             stream,
@@ -268,7 +270,8 @@ impl Opening<'_> {
         }
         let name = server_name(&link.target).map_err(fail)?;
         let connector = TlsConnector::from(self.tls.config(policy.tls));
-        let stream = std::mem::replace(&mut link.stream, Box::new(tokio::io::join(tokio::io::empty(), tokio::io::sink())));
+        let stream =
+            std::mem::replace(&mut link.stream, Box::new(tokio::io::join(tokio::io::empty(), tokio::io::sink())));
         let handshake = timeout(self.timeouts.command, connector.connect(name, stream));
         let stream = match handshake.await {
             Ok(Ok(stream)) => stream,
@@ -522,4 +525,3 @@ fn read_last_words(
         _ => Err(error.into()),
     }
 }
-

@@ -151,7 +151,8 @@ async fn exchanges(
         return Err(TargetFailure::NullMx(domain.to_string()));
     }
     records.retain(|record| !record.host.is_empty());
-    if let Some(own) = records.iter().filter(|record| record.host == rules.hostname.as_str()).map(|r| r.preference).min()
+    if let Some(own) =
+        records.iter().filter(|record| record.host == rules.hostname.as_str()).map(|r| r.preference).min()
     {
         records.retain(|record| record.preference < own);
         if records.is_empty() {
@@ -177,11 +178,18 @@ fn in_order(mut records: Vec<MailExchange>) -> Vec<String> {
 fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
-            !(v4.is_loopback() || v4.is_private() || v4.is_unspecified() || v4.is_link_local() || v4.is_broadcast()
+            !(v4.is_loopback()
+                || v4.is_private()
+                || v4.is_unspecified()
+                || v4.is_link_local()
+                || v4.is_broadcast()
                 || v4.is_multicast())
         }
         IpAddr::V6(v6) => {
-            !(v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local()
+            !(v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_unique_local()
+                || v6.is_unicast_link_local()
                 || v6.is_multicast())
         }
     }
@@ -228,7 +236,10 @@ mod tests {
         let silent = DnsFailure::Unanswered("silent.host.example".into(), "timed out".into());
         dns.addresses.insert("silent.host.example".into(), Err(silent));
 
-        assert_eq!(look(&dns, "two.example").await.unwrap(), ["a.example 198.51.100.1:25", "b.example [2001:db8::2]:25"]);
+        assert_eq!(
+            look(&dns, "two.example").await.unwrap(),
+            ["a.example 198.51.100.1:25", "b.example [2001:db8::2]:25"]
+        );
         assert_eq!(look(&dns, "bare.example").await.unwrap(), ["bare.example 198.51.100.9:25"]);
         assert_eq!(look(&dns, "backup.example").await.unwrap(), ["a.example 198.51.100.1:25"]);
         for (domain, status, again) in [

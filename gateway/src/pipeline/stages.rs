@@ -151,7 +151,7 @@ impl Stages {
 }
 
 /// The tenant's policy, or the operator's; what would store a readable number needs the operator's consent too.
-fn redaction_policy(config: &Config, tenant: &Tenant) -> redact::Policy {
+pub fn redaction_policy(config: &Config, tenant: &Tenant) -> redact::Policy {
     let mut policy = tenant.policy.redaction.clone().unwrap_or_else(|| config.redaction.clone());
     if matches!(policy.mode, Mode::Report | Mode::Off) && !config.allow_unredacted {
         policy.mode = Mode::Redact;

@@ -27,9 +27,9 @@ impl From<RegistryError> for AdminError {
         let text = error.to_string();
         match error.refusal() {
             Refusal::NotFound => Self::NotFound(text),
-            Refusal::Conflict => Self::Conflict(text),
+            Refusal::Forbidden => Self::Conflict(text),
             Refusal::Invalid => Self::Invalid(text),
-            Refusal::Store => Self::Store(text),
+            Refusal::Failed => Self::Store(text),
         }
     }
 }
@@ -140,7 +140,7 @@ impl TenantAdmin for Tenancy {
 
     fn apply(&self, file: &TenantFile, prune: bool, dry_run: bool, by: &str) -> AdminResult<ApplyReport> {
         let consent = self.gateway.config.read().allow_unredacted;
-        for entry in &file.tenants {
+        for entry in &file.tenant {
             let mode = entry.policy.as_ref().and_then(|policy| policy.redaction.as_ref()).map(|policy| policy.mode);
             if !consent && matches!(mode, Some(crate::redact::Mode::Report | crate::redact::Mode::Off)) {
                 return Err(AdminError::Conflict(format!(
@@ -196,9 +196,14 @@ impl TenantAdmin for Tenancy {
     }
 
     fn domain_records(&self, domain: &DomainName, format: &str) -> AdminResult<String> {
-        let hostname = self.gateway.config.read().hostname.clone();
-        let records = self.gateway.registry.domain_records(domain, &hostname)?;
-        crate::tenants::render(&records, format).map_err(|e| AdminError::Invalid(e.to_string()))
+        let format = format.parse().map_err(|e: waxseal_dns::UnknownFormat| AdminError::Invalid(e.to_string()))?;
+        let config = self.gateway.config.read().clone();
+        let operator = waxseal_dns::Operator {
+            hostname: config.hostname.to_string(),
+            egress: config.egress.iter().map(|one| one.address).collect(),
+            ..waxseal_dns::Operator::default()
+        };
+        Ok(waxseal_dns::render(&self.gateway.registry.domain_records(domain, &operator)?, format))
     }
 
     fn list_keys(&self, domain: &DomainName) -> AdminResult<Vec<KeySummary>> {

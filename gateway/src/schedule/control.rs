@@ -263,7 +263,6 @@ impl QueueControl for Control {
     }
 
     async fn drain(&self, at_most: Duration) -> bool {
-        self.0.board.lock().start_draining();
-        self.0.wait_idle(at_most).await
+        self.0.drain(at_most).await
     }
 }

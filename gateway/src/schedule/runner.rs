@@ -490,8 +490,14 @@ impl Scheduler {
         }
     }
 
+    /// Starts no further attempt and waits for those that run, at most this long; true if all have ended.
+    pub async fn drain(&self, at_most: Duration) -> bool {
+        self.board.lock().start_draining();
+        self.wait_idle(at_most).await
+    }
+
     /// Waits until no worker runs, at most this long; true if none does.
-    pub(super) async fn wait_idle(&self, at_most: Duration) -> bool {
+    async fn wait_idle(&self, at_most: Duration) -> bool {
         let until = Instant::now() + at_most;
         loop {
             let idle = self.idle.notified();

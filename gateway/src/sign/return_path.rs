@@ -39,6 +39,7 @@ fn mac(key: &DataKey, bound: &[u8], domain: &DomainName) -> [u8; MAC] {
 }
 
 /// Makes the address that notices about `recipient` come back to, until the hour after `expires`.
+#[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
 pub fn token(key: &DataKey, id: LetterId, recipient: u32, expires: Timestamp, domain: &DomainName) -> Mailbox {
     // 24 bits of hours last until the year 3883.
     let hours = u32::try_from(expires.millis().div_ceil(MILLIS_PER_HOUR)).unwrap_or(u32::MAX).min(0xff_ffff);

@@ -53,11 +53,16 @@ pub fn seal(letter: Letter<Redacted>, request: &SealRequest<'_>) -> Result<Lette
 
     let mut out = Vec::with_capacity(message.len() + 4096);
     received::write(&mut out, envelope, request);
-    signatures.iter().for_each(|(field, _)| out.extend_from_slice(field.as_bytes()));
+    for (field, _) in &signatures {
+        out.extend_from_slice(field.as_bytes());
+    }
     write(&header, &mut out);
     out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(&body);
     check(&out, sealed.eight_bit)?;
+    if !safe.seen_clean {
+        check(&body, sealed.eight_bit)?;
+    }
+    out.extend_from_slice(&body);
     Ok(letter.advance(Bytes::from(out), sealed))
 }
 

@@ -19,6 +19,7 @@ const MAX_DEPTH: usize = 50;
 
 /// What in a text a hop could trip over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four findings that do not exclude each other")]
 pub(super) struct Flaws {
     /// Octets above 127.
     pub eight_bit: bool,
@@ -42,25 +43,19 @@ impl Flaws {
 
     pub(super) fn of(text: &[u8]) -> Self {
         let mut flaws = Self { eight_bit: !text.is_ascii(), nul: memchr::memchr(0, text).is_some(), ..Self::default() };
-        let mut start = 0;
+        let (mut start, mut line_feeds) = (0, 0);
         for lf in memchr::memchr_iter(b'\n', text) {
             let line = &text[start..lf];
-            match line.strip_suffix(b"\r") {
-                Some(line) => flaws.line(line),
-                None => {
-                    flaws.bare = true;
-                    flaws.line(line);
-                }
-            }
+            let content = line.strip_suffix(b"\r");
+            flaws.bare |= content.is_none();
+            flaws.long |= content.unwrap_or(line).len() > MAX_LINE;
             start = lf + 1;
+            line_feeds += 1;
         }
-        flaws.line(&text[start..]);
+        flaws.long |= text.len() - start > MAX_LINE;
+        // Where every LF has its CR, a CR too many is one without an LF.
+        flaws.bare = flaws.bare || memchr::memchr_iter(b'\r', text).count() != line_feeds;
         flaws
-    }
-
-    fn line(&mut self, line: &[u8]) {
-        self.long |= line.len() > MAX_LINE;
-        self.bare |= memchr::memchr(b'\r', line).is_some();
     }
 
     fn describe(self) -> &'static str {
@@ -82,6 +77,18 @@ pub(super) struct SafeBody<'m> {
     pub body: Cow<'m, [u8]>,
     /// Must the next hop take 8BITMIME?
     pub eight_bit: bool,
+    /// Was the whole of it seen to have no flaw? What was walked through part by part has to be looked at again.
+    pub seen_clean: bool,
+}
+
+impl<'m> SafeBody<'m> {
+    fn clean(body: &'m [u8]) -> Self {
+        Self { body: Cow::Borrowed(body), eight_bit: false, seen_clean: true }
+    }
+
+    fn walked(body: Cow<'m, [u8]>, eight_bit: bool) -> Self {
+        Self { body, eight_bit, seen_clean: false }
+    }
 }
 
 /// Makes a message's body safe; `fields` is its header, whose Content fields may be changed.
@@ -115,7 +122,7 @@ impl Walker {
     ) -> Result<SafeBody<'m>, SealError> {
         let flaws = Flaws::of(body);
         if !flaws.any() && !self.binary {
-            return Ok(SafeBody { body: Cow::Borrowed(body), eight_bit: false });
+            return Ok(SafeBody::clean(body));
         }
         let encoding = transfer_encoding(fields);
         let encoded = matches!(encoding, TransferEncoding::QuotedPrintable | TransferEncoding::Base64);
@@ -125,7 +132,7 @@ impl Walker {
                     return Err(refused(flaws, "a multipart/signed part"));
                 }
                 relabel(fields, flaws.eight_bit);
-                Ok(SafeBody { body: Cow::Borrowed(body), eight_bit: flaws.eight_bit })
+                Ok(SafeBody::walked(Cow::Borrowed(body), flaws.eight_bit))
             }
             _ if depth >= MAX_DEPTH && flaws.any() => Err(refused(flaws, "a part nested too deeply")),
             Shape::Multipart { boundary, digest } if !encoded => {
@@ -133,13 +140,13 @@ impl Walker {
                 match parts {
                     Some(parts) => self.multipart(fields, &parts, digest, depth),
                     None if flaws.any() => Err(refused(flaws, "a multipart without its boundary")),
-                    None => Ok(SafeBody { body: Cow::Borrowed(body), eight_bit: false }),
+                    None => Ok(SafeBody::clean(body)),
                 }
             }
             Shape::Message if !encoded => {
                 let inner = self.part(body, false, depth + 1)?;
                 relabel(fields, inner.eight_bit);
-                Ok(inner)
+                Ok(SafeBody { seen_clean: false, ..inner })
             }
             Shape::Rigid if flaws.any() => Err(refused(flaws, "a part of a type that is 7bit always")),
             kind => leaf(fields, body, flaws, encoding, kind == Shape::Text),
@@ -171,13 +178,13 @@ impl Walker {
             out.extend_from_slice(whole.epilogue);
         }
         relabel(fields, eight_bit);
-        Ok(SafeBody { body: Cow::Owned(out), eight_bit })
+        Ok(SafeBody::walked(Cow::Owned(out), eight_bit))
     }
 
     /// A part, or a message inside a message, with its own header.
     fn part<'m>(&self, part: &'m [u8], in_digest: bool, depth: usize) -> Result<SafeBody<'m>, SealError> {
         if !Flaws::of(part).any() && !self.binary {
-            return Ok(SafeBody { body: Cow::Borrowed(part), eight_bit: false });
+            return Ok(SafeBody::clean(part));
         }
         let parsed = split(part);
         let mut fields = parsed.fields;
@@ -189,7 +196,7 @@ impl Walker {
         let body = self.entity(&mut fields, parsed.body, in_digest, depth)?;
         let eight_bit = body.eight_bit || fields.iter().any(|field| !field.raw().is_ascii());
         if !changed && fields == before && matches!(body.body, Cow::Borrowed(_)) {
-            return Ok(SafeBody { body: Cow::Borrowed(part), eight_bit });
+            return Ok(SafeBody::walked(Cow::Borrowed(part), eight_bit));
         }
         if parsed.separator.is_empty() {
             fields.iter_mut().for_each(Field::end_line);
@@ -198,7 +205,7 @@ impl Walker {
         write(&fields, &mut out);
         out.extend_from_slice(if parsed.separator.is_empty() { b"\r\n" } else { parsed.separator });
         out.extend_from_slice(&body.body);
-        Ok(SafeBody { body: Cow::Owned(out), eight_bit })
+        Ok(SafeBody::walked(Cow::Owned(out), eight_bit))
     }
 }
 
@@ -230,7 +237,7 @@ fn leaf<'m>(
         if encoding == TransferEncoding::Binary {
             set_encoding(fields, "7bit");
         }
-        return Ok(SafeBody { body: Cow::Borrowed(body), eight_bit: false });
+        return Ok(SafeBody::clean(body));
     }
     let content = match encoding {
         TransferEncoding::Unknown => return Err(refused(flaws, "a part with an unknown transfer encoding")),
@@ -252,5 +259,5 @@ fn leaf<'m>(
         (recode::base64(&content), "base64")
     };
     set_encoding(fields, label);
-    Ok(SafeBody { body: Cow::Owned(body), eight_bit: false })
+    Ok(SafeBody::walked(Cow::Owned(body), false))
 }

@@ -15,7 +15,6 @@ pub use directory::Directory;
 pub use dkim_key::{DkimKey, DkimState};
 pub use draft::{TenantFile, TenantFileEntry};
 pub use error::{Refusal, RegistryError};
-pub use records::{DomainRecord, RecordPurpose};
 pub use registry::{AuditRecord, Change, NewCredential, Registry};
 
 use std::net::IpAddr;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
+use waxseal_dns::{Operator, RecordSet};
 use waxseal_keys::sealing::{DataKey, KeyEncryptionKey};
 use waxseal_keys::{Algorithm, SigningKey};
 use zeroize::Zeroizing;
@@ -18,7 +19,7 @@ use super::directory::Directory;
 use super::draft::{Draft, KeySource, TenantFile};
 use super::error::RegistryError;
 use super::read::{number, parsed, read_directory};
-use super::records::{DomainRecord, records};
+use super::records::records;
 use super::{Credential, Tenant, TenantPolicy, secret};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::TenantId;
@@ -341,16 +342,12 @@ impl Registry {
         self.simple_change(by, |draft| draft.revoke_key(domain, selector))
     }
 
-    /// The DNS records that a domain should have; `hostname` is the gateway's own name.
-    pub fn domain_records(
-        &self,
-        domain: &DomainName,
-        hostname: &DomainName,
-    ) -> Result<Vec<DomainRecord>, RegistryError> {
+    /// The DNS records that a domain should have.
+    pub fn domain_records(&self, domain: &DomainName, operator: &Operator) -> Result<RecordSet, RegistryError> {
         let directory = self.snapshot();
         let owner = directory.owner(domain).and_then(|id| directory.tenant(id));
         let owner = owner.ok_or_else(|| RegistryError::NoDomain(domain.clone()))?;
-        Ok(records(domain, directory.dkim_keys(domain), owner, hostname))
+        Ok(records(domain, directory.dkim_keys(domain), owner, operator))
     }
 
     /// Audit records after number `after`, oldest first, at most `limit`, each with its number.

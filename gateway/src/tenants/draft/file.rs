@@ -9,13 +9,13 @@ use crate::message::DomainName;
 use crate::tenants::TenantPolicy;
 use crate::tenants::error::RegistryError;
 
-/// The file, TOML (`[[tenants]]`) or JSON.
+/// The file, TOML (`[[tenant]]`) or JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TenantFile {
     /// The tenants.
-    #[serde(default)]
-    pub tenants: Vec<TenantFileEntry>,
+    #[serde(default, alias = "tenants")]
+    pub tenant: Vec<TenantFileEntry>,
 }
 
 /// One tenant of the file.
@@ -45,7 +45,7 @@ impl TenantFile {
     fn check(&self) -> Result<(), RegistryError> {
         let mut names = BTreeSet::new();
         let mut domains = BTreeSet::new();
-        for entry in &self.tenants {
+        for entry in &self.tenant {
             if !names.insert(&entry.name) {
                 return Err(RegistryError::File(format!("tenant {} is there twice", entry.name)));
             }
@@ -67,17 +67,17 @@ impl Draft<'_> {
         if prune {
             self.prune(file)?;
         }
-        for entry in &file.tenants {
+        for entry in &file.tenant {
             if self.directory.tenant_by_name(&entry.name).is_none() {
                 self.add_tenant(&entry.name)?;
             }
         }
-        for entry in &file.tenants {
+        for entry in &file.tenant {
             if let Some(policy) = &entry.policy {
                 self.set_policy(&entry.name, policy.clone())?;
             }
         }
-        for entry in &file.tenants {
+        for entry in &file.tenant {
             let tenant = self.tenant(&entry.name)?;
             for domain in &entry.domains {
                 if self.directory.owner(domain) != Some(tenant.id) {
@@ -91,7 +91,7 @@ impl Draft<'_> {
     fn prune(&mut self, file: &TenantFile) -> Result<(), RegistryError> {
         let tenants: Vec<_> = self.directory.tenants().cloned().collect();
         for tenant in tenants {
-            let Some(entry) = file.tenants.iter().find(|entry| entry.name == tenant.name) else {
+            let Some(entry) = file.tenant.iter().find(|entry| entry.name == tenant.name) else {
                 self.remove_tenant(&tenant.name)?;
                 continue;
             };
