@@ -96,14 +96,20 @@ impl Gateway {
 
     /// Starts the process and waits until it takes mail.
     pub fn start(&mut self) {
+        let starts = self.ready_times();
         self.spawn();
         let deadline = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(self.clear()).is_err() {
+        while self.ready_times() == starts {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             assert!(ended.is_none(), "the gateway ended at start: {ended:?}\n{}", self.stderr());
             assert!(Instant::now() < deadline, "the gateway is not ready\n{}", self.stderr());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn ready_times(&self) -> usize {
+        let is_ready = |event: &&Value| event["event"] == "gateway.state" && event["state"] == "ready";
+        self.events.lock().iter().filter(is_ready).count()
     }
 
     /// Starts the process and waits for nothing.

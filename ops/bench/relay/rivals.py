@@ -220,9 +220,15 @@ host = "127.0.0.1:{sink_port}"
         events = open(self.folder / "events.jsonl", "ab")
         self.process = subprocess.Popen([self.binary, "serve", "--config", self.config],
                                         stdout=events, stderr=self.log, stdin=subprocess.DEVNULL)
-        wait_for("Waxseal's listener", lambda: listens(self.port) or self.process.poll() is not None)
+        wait_for("Waxseal's readiness", self._healthy)
         if not self.user:
             self._provision()
+
+    def _healthy(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"waxseal ended with {self.process.returncode}")
+        command = [self.binary, "health", "--config", self.config]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def _provision(self):
         self._cli("tenant", "add", "bench")
