@@ -140,7 +140,6 @@ impl Acceptor for Pipeline {
         let synced = std::time::Instant::now();
         self.store.accept(vec![letter]).await?;
         stage_took("store", synced);
-        metrics::counter!("waxseal_messages_accepted_total").increment(1);
         emit(&Event::Accepted {
             id,
             tenant: name.clone(),
@@ -151,9 +150,6 @@ impl Acceptor for Pipeline {
             signatures,
         });
         if !report.hits.is_empty() || !report.unscanned.is_empty() {
-            for hit in &report.hits {
-                metrics::counter!("waxseal_redactions_total", "brand" => hit.brand.clone()).increment(1);
-            }
             emit(&Event::Redacted { id, tenant: name, hits: report.hits, unscanned: report.unscanned });
         }
         self.scheduler.admit(&record);
@@ -167,5 +163,5 @@ impl Acceptor for Pipeline {
 }
 
 fn stage_took(stage: &'static str, since: std::time::Instant) {
-    metrics::histogram!("waxseal_accept_duration_seconds", "stage" => stage).record(since.elapsed().as_secs_f64());
+    crate::observe::metrics::accept_duration(stage, since.elapsed());
 }

@@ -43,12 +43,15 @@ impl GatewayArgs {
     /// Connects, and runs `work` to its end.
     pub(super) fn run<T>(&self, work: impl AsyncFnOnce(ControlClient) -> Result<T, CliError>) -> Result<T, CliError> {
         let data_dir = self.data_dir()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| CliError::new(Exit::RunTime, format!("cannot start: {error}")))?;
-        runtime.block_on(async { work(ControlClient::connect(&data_dir, invoker()).await?).await })
+        block_on(async { work(ControlClient::connect(&data_dir, invoker()).await?).await })?
     }
+}
+
+/// Runs `work` to its end on this thread.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CliError::new(Exit::RunTime, format!("cannot start: {error}")))?;
+    Ok(runtime.block_on(work))
 }
 
 /// Reads a configuration; its mistakes are a usage error.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{CliError, Exit};
 
 /// Reads a message and gives its lines CRLF, since files on disk mostly have LF.
-pub(super) fn read_message(file: Option<&Path>) -> Result<Vec<u8>, CliError> {
+pub(crate) fn read_message(file: Option<&Path>) -> Result<Vec<u8>, CliError> {
     let standard_input = || {
         let mut message = Vec::new();
         std::io::stdin().lock().read_to_end(&mut message).map(|_| message)

@@ -78,7 +78,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Route(args) => route::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Sign(args) => crate::run::sign_file(&args),
-        Command::Verify(args) => verify::run(&args),
+        Command::Verify(args) => control::block_on(verify::run(&args))?,
     }
 }
 

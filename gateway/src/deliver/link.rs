@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -230,7 +230,6 @@ impl Opening<'_> {
             return Err(NoLink { evidence, lacks_require_tls: true });
         }
         if link.tls.is_none() {
-            metrics::counter!("waxseal_delivery_plaintext_total").increment(1);
             count_tls("none", policy.tls, if encrypt { "not-offered" } else { "fell-back" });
         }
         Ok(link)

@@ -69,7 +69,12 @@ fn japanese() -> Result<Notification, DemoError> {
         .singlepart(SinglePart::plain(text.to_owned()))
         .map_err(compose("the Japanese message"))?;
     let expect = Expect { redacted: true, ..PLAIN };
-    Ok(Notification { what: "a Japanese message, full-width digits", to: "takahashi@customer.example", expect, message })
+    Ok(Notification {
+        what: "a Japanese message, full-width digits",
+        to: "takahashi@customer.example",
+        expect,
+        message,
+    })
 }
 
 fn plain(

@@ -10,4 +10,4 @@ mod writer;
 
 pub use events::{Event, Level, SessionText, session};
 pub use evidence::EvidenceView;
-pub use writer::{EventWriter, configure, emit, flush, start};
+pub use writer::{EventWriter, configure, emit, flush, listen, start};

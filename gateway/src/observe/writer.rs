@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
 use super::detail::Veil;
 use super::events::Event;
 use super::metrics;
@@ -32,6 +34,14 @@ pub struct EventWriter {
 }
 
 static WRITER: OnceLock<EventWriter> = OnceLock::new();
+static LISTENER: OnceLock<UnboundedSender<Event>> = OnceLock::new();
+
+/// Every event from now on, for who shows a gateway at work in its own process (the demo). `None` if somebody
+/// listens already.
+pub fn listen() -> Option<UnboundedReceiver<Event>> {
+    let (sender, receiver) = unbounded_channel();
+    LISTENER.set(sender).ok().map(|()| receiver)
+}
 
 /// Starts writing events to standard output. `hash_key` keys the hashes of `addresses = "hashed"`: give the same
 /// one at every start to have the same hashes. Only the first call has an effect beyond [`configure`]'s.
@@ -60,6 +70,10 @@ pub fn flush(at_most: Duration) -> bool {
 /// Writes one event and counts it. Never blocks and never fails; before [`start`] it only counts.
 pub fn emit(event: &Event) {
     metrics::count_event(event);
+    if let Some(listener) = LISTENER.get() {
+        // A listener that went away has heard enough.
+        let _ = listener.send(event.clone());
+    }
     if let Some(writer) = WRITER.get() {
         writer.emit(event, SystemClock.now());
     }

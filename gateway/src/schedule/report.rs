@@ -54,7 +54,6 @@ impl Scheduler {
                 _ => continue,
             };
             let to = recipient.address.clone();
-            count(&outcome);
             match outcome {
                 Outcome::Delivered(evidence) => {
                     if recipient.notify.success() && !evidence.dsn_relayed {
@@ -212,19 +211,4 @@ fn attempts_of(record: &LetterRecord, at: u32) -> u16 {
 
 fn unsent(id: LetterId, problem: &str) -> Event {
     Event::Gateway { state: "notice-failed", detail: format!("letter {id}: {problem}") }
-}
-
-fn count(outcome: &Outcome) {
-    let (name, evidence) = match outcome {
-        Outcome::Delivered(evidence) => ("delivered", evidence),
-        Outcome::TryLater(evidence) => ("deferred", evidence),
-        Outcome::Refused(evidence) => ("refused", evidence),
-    };
-    let class = match evidence.reply.as_ref().map(|reply| reply.code / 100) {
-        Some(2) => "2xx",
-        Some(4) => "4xx",
-        Some(5) => "5xx",
-        _ => "none",
-    };
-    metrics::counter!("waxseal_delivery_results_total", "outcome" => name, "class" => class).increment(1);
 }

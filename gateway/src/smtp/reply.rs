@@ -179,6 +179,7 @@ impl From<&AcceptError> for Reply {
             AcceptError::NoTenant => {
                 Self::refusal(550, "5.7.1", "tenant", "the tenant of this credential no longer exists")
             }
+            AcceptError::KeyBusy => Self::refusal(451, "4.3.0", "idempotency", format!("{error} - try again shortly")),
             AcceptError::ShuttingDown => {
                 Self::refusal(421, "4.3.2", "shutdown", "the gateway is shutting down - try again shortly")
             }
