@@ -211,9 +211,9 @@ impl Gateway {
         }
         let records = self.cli(&["domain", "records", domain, "--format", "json"]).ok().json();
         let all = records.as_array().or_else(|| records["records"].as_array()).expect("a list of records").clone();
-        let is_key = |record: &&Value| record["name"].as_str().is_some_and(|name| name.contains("._domainkey."));
+        let is_key = |record: &&Value| record["fqdn"].as_str().is_some_and(|name| name.contains("._domainkey."));
         let pair = |record: &Value| {
-            let name = record["name"].as_str()?.trim_end_matches('.').to_owned();
+            let name = record["fqdn"].as_str()?.trim_end_matches('.').to_owned();
             Some((name, record["value"].as_str()?.to_owned()))
         };
         all.iter().filter(is_key).filter_map(pair).collect()

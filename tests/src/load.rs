@@ -4,7 +4,7 @@
 //! its id in `X-Load-Id`, so that the sink tells lost from doubled; the id is noted as acknowledged only after
 //! the final 250 was read.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -68,8 +68,8 @@ impl Load {
 /// What came of it.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// The ids that got their 250.
-    pub acknowledged: HashSet<String>,
+    /// The ids that got their 250, and when it was read.
+    pub acknowledged: HashMap<String, Instant>,
     /// When the first connection was opened, seconds since the epoch.
     pub began: f64,
     /// Seconds until the last acknowledgement.
@@ -89,6 +89,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The ids whose 250 was read by `moment`.
+    pub fn acknowledged_by(&self, moment: Instant) -> HashSet<String> {
+        self.acknowledged.iter().filter(|(_, at)| **at <= moment).map(|(id, _)| id.clone()).collect()
+    }
+
     fn take(&mut self, other: Self) {
         self.acknowledged.extend(other.acknowledged);
         self.final_reply.extend(other.final_reply);
@@ -238,7 +243,7 @@ impl Shared {
                     *pending = None;
                     outcome.transaction.push(transaction);
                     outcome.final_reply.push(final_reply);
-                    outcome.acknowledged.insert(id);
+                    outcome.acknowledged.insert(id, Instant::now());
                     self.acknowledged.fetch_add(1, Ordering::SeqCst);
                     let now = clock.elapsed().as_secs_f64();
                     let mut last = self.last.lock();

@@ -210,7 +210,7 @@ impl Exim {
             "exim_path = {exim}\nspool_directory = {at}/spool\nlog_file_path = {at}/log/%slog\n\
              pid_file_path = {at}/spool/pid\nprimary_hostname = exim.example\nlocal_interfaces = 127.0.0.1\n\
              daemon_smtp_ports = {port}\nkeep_environment =\nhost_lookup =\nrfc1413_query_timeout = 0s\n\
-             message_size_limit = 50M\ntls_advertise_hosts = *\ntls_certificate = {at}/tls/certificate.pem\n\
+             message_size_limit = 50M\nsmtp_accept_queue_per_connection = 0\ntls_advertise_hosts = *\ntls_certificate = {at}/tls/certificate.pem\n\
              tls_privatekey = {at}/tls/key.pem\nacl_smtp_rcpt = take\nacl_smtp_data = accept\nsmtputf8_advertise_hosts = *\n\
              begin acl\ntake:\n  accept control = dkim_disable_verify\nbegin routers\nall:\n  driver = accept\n  transport = keep\n\
              begin transports\nkeep:\n  driver = appendfile\n  directory = {at}/mail\n  maildir_format\n  user = Debian-exim\n",

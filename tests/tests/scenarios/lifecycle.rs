@@ -46,8 +46,7 @@ fn what_waits_at_the_stop_is_delivered_after_the_start() {
     assert!(world.gateway.terminate(Duration::from_mins(1)).success());
     world.receiver.script(|_| Act::GoOn);
     world.gateway.start();
-    let event = world.gateway.wait_event("store.recovered", SOON, |_| true);
-    assert_eq!(event["letters"], 5, "{event}");
+    world.gateway.wait_event("store.recovered", SOON, |event| event["letters"] == 5);
     assert_eq!(world.arrived(5).len(), 5);
 }
 

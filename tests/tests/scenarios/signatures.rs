@@ -38,6 +38,8 @@ fn a_changed_letter_fails_so_the_judges_are_awake() {
     let world = world();
     world.submit(&["someone@rcpt.test"], &mail("unchanged"));
     let arrived = world.arrived(1).remove(0);
+    assert_both("dkimpy", "unchanged", &peers::dkimpy(&arrived.message, &world.tenant.records));
+    assert_both("OpenDKIM", "unchanged", &peers::opendkim(&arrived.message, &world.tenant.records));
     let changed = arrived.text().replace("Subject: unchanged", "Subject: changed").into_bytes();
     let forged = [b"From: Other <other@example.com>\r\n".as_slice(), &arrived.message].concat();
     for message in [changed, forged] {
