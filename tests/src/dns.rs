@@ -47,9 +47,8 @@ fn name(text: &str) -> Name {
 impl Dns {
     /// Starts an empty one.
     pub fn start() -> io::Result<Self> {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let (udp, tcp) = bind_both()?;
         let address = udp.local_addr()?;
-        let tcp = TcpListener::bind(address)?;
         let zone = Arc::new(Mutex::new(Zone::default()));
         let (for_udp, for_tcp) = (zone.clone(), zone.clone());
         std::thread::spawn(move || {
@@ -125,6 +124,19 @@ impl Dns {
     pub fn asked(&self) -> Vec<(String, RecordType)> {
         self.zone.lock().asked.clone()
     }
+}
+
+/// The same port for UDP and TCP; one that is free for the first may be taken for the second.
+fn bind_both() -> io::Result<(UdpSocket, TcpListener)> {
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..20 {
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        match TcpListener::bind(udp.local_addr()?) {
+            Ok(tcp) => return Ok((udp, tcp)),
+            Err(taken) => last = taken,
+        }
+    }
+    Err(last)
 }
 
 fn serve_one(socket: &mut std::net::TcpStream, zone: &Mutex<Zone>) -> io::Result<()> {
