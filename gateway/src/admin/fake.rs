@@ -14,6 +14,7 @@ use crate::deliver::outcome::{DialogueStage, Evidence, RemoteReply};
 use crate::message::{DomainName, Envelope, Mailbox, Recipient, ReversePath};
 use crate::sign::SendOptions;
 use crate::store::RecipientState;
+use crate::tenants::TenantFile;
 use crate::tenants::TenantPolicy;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_442_709_123);
@@ -58,6 +59,7 @@ pub(crate) fn evidence() -> Evidence {
         tls: None,
         note: String::new(),
         status: (4, 7, 1),
+        dsn_relayed: false,
     }
 }
 

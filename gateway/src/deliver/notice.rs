@@ -373,7 +373,7 @@ mod tests {
         record.envelope.envelope_id = Some("QQ+2B314".into());
         let text = notice(NoticeKind::Failure, &record, LETTER);
         let parsed = mail_parser::MessageParser::new().parse(&text).unwrap();
-        assert_eq!(parsed.parts.len(), 5, "the report, its three parts, and the message in the third");
+        assert_eq!(parsed.parts.len(), 4, "the report and its three parts");
         for wanted in [
             "report-type=\"delivery-status\"",
             "Auto-Submitted: auto-replied",

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use super::DemoError;
@@ -23,10 +22,6 @@ pub const SLOW_DOMAIN: &str = "slow.example";
 /// A message as it arrived.
 #[derive(Debug, Clone)]
 pub struct Arrival {
-    /// `MAIL FROM`.
-    pub reverse_path: String,
-    /// `RCPT TO`.
-    pub recipients: Vec<String>,
     /// The bytes.
     pub raw: Vec<u8>,
     /// `TLSv1_3`, if the connection had TLS.
@@ -37,8 +32,6 @@ pub struct Arrival {
 struct Shared {
     arrivals: Mutex<Vec<Arrival>>,
     put_off: Mutex<HashSet<String>>,
-    refused: Mutex<Vec<String>>,
-    changed: Notify,
 }
 
 /// A running receiver; its task ends with the runtime.
@@ -75,16 +68,6 @@ impl Receiver {
     /// What arrived so far.
     pub fn arrivals(&self) -> Vec<Arrival> {
         self.shared.arrivals.lock().clone()
-    }
-
-    /// The recipients that were put off or refused so far, as often as it happened.
-    pub fn turned_away(&self) -> Vec<String> {
-        self.shared.refused.lock().clone()
-    }
-
-    /// Waits until something happens.
-    pub async fn changed(&self) {
-        self.shared.changed.notified().await;
     }
 }
 
@@ -134,7 +117,7 @@ impl Session {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let (mut reverse_path, mut recipients) = (String::new(), Vec::new());
+        let mut recipients = Vec::new();
         loop {
             let mut line = String::new();
             if stream.read_line(&mut line).await? == 0 {
@@ -150,7 +133,7 @@ impl Session {
                     return Ok(End::StartTls);
                 }
                 "MAIL" => {
-                    (reverse_path, recipients) = (path(line), Vec::new());
+                    recipients.clear();
                     "250 2.1.0 OK\r\n".to_owned()
                 }
                 "RSET" => {
@@ -162,7 +145,7 @@ impl Session {
                 "DATA" => {
                     stream.write_all(b"354 go ahead\r\n").await?;
                     let raw = read_data(stream).await?;
-                    self.keep(&reverse_path, &mut recipients, raw)
+                    self.keep(&mut recipients, raw)
                 }
                 "BDAT" => {
                     let octets = line.split_ascii_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
@@ -171,7 +154,7 @@ impl Session {
                     if recipients.is_empty() {
                         "503 5.5.1 no recipient\r\n".to_owned()
                     } else {
-                        self.keep(&reverse_path, &mut recipients, raw)
+                        self.keep(&mut recipients, raw)
                     }
                 }
                 "QUIT" => {
@@ -193,30 +176,19 @@ impl Session {
     }
 
     fn recipient(&self, address: String, recipients: &mut Vec<String>) -> String {
-        let turn_away = |reply: &str, address: String| {
-            self.shared.refused.lock().push(address);
-            self.shared.changed.notify_one();
-            reply.to_owned()
-        };
         if address.starts_with(UNKNOWN_USER) {
-            return turn_away("550 5.1.1 no such user here\r\n", address);
+            return "550 5.1.1 no such user here\r\n".to_owned();
         }
         if address.ends_with(SLOW_DOMAIN) && self.shared.put_off.lock().insert(address.clone()) {
-            return turn_away("451 4.3.0 mailbox busy, try again\r\n", address);
+            return "451 4.3.0 mailbox busy, try again\r\n".to_owned();
         }
         recipients.push(address);
         "250 2.1.5 OK\r\n".to_owned()
     }
 
-    fn keep(&self, reverse_path: &str, recipients: &mut Vec<String>, raw: Vec<u8>) -> String {
-        let arrival = Arrival {
-            reverse_path: reverse_path.to_owned(),
-            recipients: std::mem::take(recipients),
-            raw,
-            tls: self.tls.clone(),
-        };
-        self.shared.arrivals.lock().push(arrival);
-        self.shared.changed.notify_one();
+    fn keep(&self, recipients: &mut Vec<String>, raw: Vec<u8>) -> String {
+        recipients.clear();
+        self.shared.arrivals.lock().push(Arrival { raw, tls: self.tls.clone() });
         "250 2.0.0 taken\r\n".to_owned()
     }
 }

@@ -60,6 +60,7 @@ fn bounced() -> Event {
             tls: None,
             note: String::new(),
             status: (5, 1, 1),
+            dsn_relayed: false,
         },
     }
 }

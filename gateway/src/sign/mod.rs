@@ -203,7 +203,11 @@ mod tests;
 
 /// A letter that claims to be sealed, for tests of the rooms behind this one.
 #[cfg(test)]
-pub(crate) fn sealed_for_tests(envelope: crate::message::Envelope, message: bytes::Bytes) -> Letter<Sealed> {
+pub(crate) fn sealed_for_tests(
+    envelope: crate::message::Envelope,
+    message: bytes::Bytes,
+) -> crate::message::Letter<Sealed> {
+    use crate::message::Letter;
     let sealed = Sealed {
         signatures: Vec::new(),
         eight_bit: false,
