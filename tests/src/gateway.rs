@@ -14,6 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::Client;
+use crate::need;
 use crate::setup::Ports;
 use crate::tls::Authority;
 
@@ -49,6 +50,7 @@ pub struct Gateway {
     ports: Ports,
     /// Whom its certificate comes from.
     pub authority: Authority,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
     events: Arc<Mutex<Vec<Value>>>,
     stderr: Arc<Mutex<String>>,
@@ -91,7 +93,16 @@ impl Ran {
 impl Gateway {
     /// A gateway that was not started yet; [`crate::setup::Setup`] wrote the files.
     pub(crate) fn new(folder: TempDir, data_dir: PathBuf, ports: Ports, authority: Authority) -> Self {
-        Self { folder, data_dir, ports, authority, child: None, events: Arc::default(), stderr: Arc::default() }
+        Self {
+            folder,
+            data_dir,
+            ports,
+            authority,
+            environment: Vec::new(),
+            child: None,
+            events: Arc::default(),
+            stderr: Arc::default(),
+        }
     }
 
     /// Starts the process and waits until it takes mail.
@@ -119,6 +130,7 @@ impl Gateway {
             .arg("serve")
             .arg("--config")
             .arg(self.config())
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -139,6 +151,28 @@ impl Gateway {
             }
         });
         self.child = Some(child);
+    }
+
+    /// From its next start on, the process's wall clock is off by what [`Gateway::shift_clock`] says. The clock that
+    /// measures spans stays true, as when an operator or NTP sets the time.
+    pub fn fake_clock(&mut self) {
+        self.shift_clock("+0");
+        let library = need::fake_time_library().expect("asked for before");
+        let file = self.folder.path().join("clock");
+        self.environment = [
+            ("LD_PRELOAD", library.display().to_string()),
+            ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec();
+    }
+
+    /// Sets the wall clock off by this much: `+10d`, `-3h`.
+    pub fn shift_clock(&self, by: &str) {
+        std::fs::write(self.folder.path().join("clock"), by).expect("the folder is ours");
     }
 
     /// The configuration file.
@@ -240,15 +274,26 @@ impl Gateway {
     /// Waits for an event of this name for which `wanted` holds.
     #[track_caller]
     pub fn wait_event(&self, name: &str, at_most: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.wait_event_of(&[name], at_most, wanted)
+    }
+
+    /// Waits for an event of one of these names for which `wanted` holds.
+    #[track_caller]
+    pub fn wait_event_of(&self, names: &[&str], at_most: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + at_most;
         loop {
-            let found = self.events.lock().iter().find(|event| event["event"] == name && wanted(event)).cloned();
+            let found = self
+                .events
+                .lock()
+                .iter()
+                .find(|event| names.iter().any(|name| event["event"] == *name) && wanted(event))
+                .cloned();
             if let Some(event) = found {
                 return event;
             }
             assert!(
                 Instant::now() < deadline,
-                "no {name} within {at_most:?}; events: {:#?}\n{}",
+                "no {names:?} within {at_most:?}; events: {:#?}\n{}",
                 self.events.lock(),
                 self.stderr()
             );

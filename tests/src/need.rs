@@ -29,6 +29,8 @@ pub enum Need {
     Dkimpy,
     /// nodemailer under target/peers, and Node.js.
     Nodemailer,
+    /// libfaketime, under which a program sees the time that a file says.
+    FakeTime,
     /// Root and loop devices: a file system of the test's own.
     OwnFileSystem,
 }
@@ -44,6 +46,7 @@ impl fmt::Display for Need {
             Self::Python => "Python",
             Self::Dkimpy => "dkimpy",
             Self::Nodemailer => "nodemailer",
+            Self::FakeTime => "libfaketime",
             Self::OwnFileSystem => "root, mount and loop devices",
         })
     }
@@ -52,6 +55,12 @@ impl fmt::Display for Need {
 /// Where `ops/ci/peers` puts what is kept out of the system.
 pub fn peers() -> PathBuf {
     root().join("target/peers")
+}
+
+/// Where Debian's libfaketime is, whatever the machine's architecture.
+pub fn fake_time_library() -> Option<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
+    folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1")).find(|path| path.exists())
 }
 
 fn program(name: &str) -> bool {
@@ -74,6 +83,7 @@ impl Need {
             Self::Python => program("python3"),
             Self::Dkimpy => peers().join("venv/bin/dkimverify").exists(),
             Self::Nodemailer => program("node") && peers().join("node/node_modules/nodemailer").exists(),
+            Self::FakeTime => fake_time_library().is_some(),
             Self::OwnFileSystem => is_root() && crate::disk::can_mount(),
         }
     }
