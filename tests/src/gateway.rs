@@ -274,26 +274,15 @@ impl Gateway {
     /// Waits for an event of this name for which `wanted` holds.
     #[track_caller]
     pub fn wait_event(&self, name: &str, at_most: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
-        self.wait_event_of(&[name], at_most, wanted)
-    }
-
-    /// Waits for an event of one of these names for which `wanted` holds.
-    #[track_caller]
-    pub fn wait_event_of(&self, names: &[&str], at_most: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + at_most;
         loop {
-            let found = self
-                .events
-                .lock()
-                .iter()
-                .find(|event| names.iter().any(|name| event["event"] == *name) && wanted(event))
-                .cloned();
+            let found = self.events.lock().iter().find(|event| event["event"] == name && wanted(event)).cloned();
             if let Some(event) = found {
                 return event;
             }
             assert!(
                 Instant::now() < deadline,
-                "no {names:?} within {at_most:?}; events: {:#?}\n{}",
+                "no {name} within {at_most:?}; events: {:#?}\n{}",
                 self.events.lock(),
                 self.stderr()
             );

@@ -17,7 +17,8 @@ pub const HOSTNAME: &str = "mx1.relay.example";
 /// A loopback port that nobody listens on, below the range that the system gives to outgoing connections, so that
 /// nobody takes it by chance before the program under test does.
 pub fn free_port() -> u16 {
-    let mut port = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap_or_default();
+    // Tests run as processes with neighbouring ids: each begins in a stretch of its own.
+    let mut port = 10_000 + u16::try_from(std::process::id() * 64 % 20_000).unwrap_or_default();
     loop {
         static LAST: Mutex<u16> = Mutex::new(0);
         let mut last = LAST.lock();

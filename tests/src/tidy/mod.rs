@@ -5,6 +5,7 @@
 
 mod source;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -68,6 +69,8 @@ pub struct File {
     pub path: String,
     /// Its text; files that are not UTF-8 are not listed.
     pub text: String,
+    /// Is the whole file test code: by its place, its name, or a `#[cfg(test)]` before its `mod`?
+    pub is_test: bool,
 }
 
 /// The root of the repository.
@@ -83,8 +86,27 @@ pub fn files(root: &Path) -> Vec<File> {
         .output()
         .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
         .unwrap_or_default();
-    let read = |path: &str| Some(File { path: path.to_owned(), text: std::fs::read_to_string(root.join(path)).ok()? });
-    listed.lines().filter_map(read).collect()
+    let read = |path: &str| {
+        let text = std::fs::read_to_string(root.join(path)).ok()?;
+        Some(File { path: path.to_owned(), text, is_test: is_test_code(path) })
+    };
+    let mut files: Vec<File> = listed.lines().filter_map(read).collect();
+    let modules: HashSet<String> = files.iter().flat_map(|file| test_modules(&file.path, &file.text)).collect();
+    for file in &mut files {
+        file.is_test |= modules.contains(&file.path);
+    }
+    files
+}
+
+/// The files that `#[cfg(test)] mod name;` in a Rust file may stand for.
+fn test_modules(path: &str, text: &str) -> Vec<String> {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let inside = path.strip_suffix(".rs").unwrap_or(path);
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let names = lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]").filter_map(|pair| {
+        pair[1].trim_start_matches("pub ").trim_start_matches("pub(crate) ").strip_prefix("mod ")?.strip_suffix(';')
+    });
+    names.flat_map(|name| [format!("{folder}/{name}.rs"), format!("{inside}/{name}.rs")]).collect()
 }
 
 /// A rule: what is wrong with one file, a line each; nothing if all is well.
@@ -127,7 +149,7 @@ fn is_data(path: &str) -> bool {
 }
 
 fn files_are_short(file: &File) -> Vec<String> {
-    if !is_rust(file) || (is_test_code(&file.path) && !file.path.starts_with("tests/src")) {
+    if !is_rust(file) || (file.is_test && !file.path.starts_with("tests/src")) {
         return Vec::new();
     }
     let lines = without_tests(&file.text).lines().count();
@@ -147,21 +169,21 @@ fn functions_are_short(file: &File) -> Vec<String> {
 
 fn modules_have_docs(file: &File) -> Vec<String> {
     // A file of tests is named for what it tests; its first line tells nothing more.
-    if !is_rust(file) || file.text.starts_with("//!") || is_test_code(&file.path) && !file.path.starts_with("tests/") {
+    if !is_rust(file) || file.text.starts_with("//!") || file.is_test && !file.path.starts_with("tests/") {
         return Vec::new();
     }
     vec!["1: does not open with //!".to_owned()]
 }
 
 fn no_unwrap(file: &File) -> Vec<String> {
-    if !is_rust(file) || is_test_code(&file.path) {
+    if !is_rust(file) || file.is_test {
         return Vec::new();
     }
     lines_with(&blank(&without_tests(&file.text)), &[".unwrap()", ".unwrap_err()"])
 }
 
 fn time_comes_from_the_clock(file: &File) -> Vec<String> {
-    if !is_rust(file) || is_test_code(&file.path) || file.path == "gateway/src/clock.rs" {
+    if !is_rust(file) || file.is_test || file.path == "gateway/src/clock.rs" {
         return Vec::new();
     }
     lines_with(&blank(&without_tests(&file.text)), &["SystemTime::now", "jiff::Timestamp::now", "Zoned::now"])

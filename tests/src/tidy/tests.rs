@@ -3,7 +3,7 @@
 use super::*;
 
 fn file(path: &str, text: &str) -> File {
-    File { path: path.to_owned(), text: text.to_owned() }
+    File { path: path.to_owned(), text: text.to_owned(), is_test: is_test_code(path) }
 }
 
 #[track_caller]
@@ -25,6 +25,13 @@ fn literals_and_comments_are_no_code() {
 fn tests_do_not_count_as_code() {
     let text = "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() { let x = [0; 4]; }\n}\nfn c(x: [u8; 4]) {}\n";
     assert_eq!(without_tests(text), "fn a() {}\n\nfn c(x: [u8; 4]) {}\n");
+}
+
+#[test]
+fn a_module_for_tests_only_is_test_code() {
+    let text = "#[cfg(test)]\nmod fake;\nmod real;\n#[cfg(test)]\nmod tests {\n}\n";
+    assert_eq!(test_modules("gateway/src/admin/mod.rs", text)[0], "gateway/src/admin/fake.rs");
+    assert_eq!(test_modules("gateway/src/admin.rs", text), ["gateway/src/fake.rs", "gateway/src/admin/fake.rs"]);
 }
 
 #[test]
