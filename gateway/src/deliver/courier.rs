@@ -275,7 +275,7 @@ impl Courier {
     }
 
     fn keep_link(&self, settings: &Settings, key: &PoolKey, link: Link, usable: bool, transaction: &Transaction) {
-        let most = self.limits_of(settings, &transaction.destination, Some(&link.target.host)).messages_per_connection;
+        let most = Self::limits_of(settings, &transaction.destination, Some(&link.target.host)).messages_per_connection;
         if usable && link.served < most {
             self.pool.lock().put(key.clone(), link);
         } else if usable {
@@ -283,7 +283,7 @@ impl Courier {
         }
     }
 
-    fn limits_of(&self, settings: &Settings, destination: &Destination, host: Option<&str>) -> DestinationLimits {
+    fn limits_of(settings: &Settings, destination: &Destination, host: Option<&str>) -> DestinationLimits {
         let site = settings.site(destination).or_else(|| host.and_then(|host| settings.mx_site(host)));
         let delivery = &settings.config.delivery;
         DestinationLimits {
@@ -314,7 +314,7 @@ impl Delivery for Courier {
 
     fn limits(&self, destination: &Destination) -> DestinationLimits {
         let settings = self.settings.read().clone();
-        self.limits_of(&settings, destination, None)
+        Self::limits_of(&settings, destination, None)
     }
 
     async fn deliver(&self, transaction: &Transaction) -> Vec<Outcome> {
@@ -377,7 +377,7 @@ impl RouteExplainer for Courier {
             Ok(found) => (found, None),
             Err(failure) => (vec![], Some(failure.to_string())),
         };
-        let limits = self.limits_of(&settings, &destination, found.first().map(|target| target.host.as_str()));
+        let limits = Self::limits_of(&settings, &destination, found.first().map(|target| target.host.as_str()));
         let policy = settings.policy(&destination, settings.config.delivery.tls, false);
         let (source, ehlo) = settings.egress(None);
         let explained = |target: Target| ExplainedTarget { host: target.host, address: target.address.to_string() };

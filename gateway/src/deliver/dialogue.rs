@@ -204,7 +204,7 @@ impl Dialogue<'_> {
             return Ok(self.conclude(last));
         }
         let stage = if replies.len() == count { DialogueStage::FinalReply } else { DialogueStage::Rcpt };
-        Ok(self.broken(stage, end.err().unwrap_or(Broken::Closed), out.is_sent()))
+        Ok(self.broken(stage, &end.err().unwrap_or(Broken::Closed), out.is_sent()))
     }
 
     async fn in_steps(&mut self) -> Result<bool, StaleLink> {
@@ -230,7 +230,7 @@ impl Dialogue<'_> {
         }
         self.read_envelope(&replies, end.as_ref().err())?;
         if let Err(broken) = end {
-            return Ok(self.broken(DialogueStage::Rcpt, broken, false));
+            return Ok(self.broken(DialogueStage::Rcpt, &broken, false));
         }
         if self.outcomes.iter().all(Option::is_some) {
             self.link.unclean = true;
@@ -257,7 +257,7 @@ impl Dialogue<'_> {
                 self.link.unclean = true;
                 return !closes(&replies);
             }
-            Err(broken) => return self.broken(DialogueStage::Data, broken, false),
+            Err(broken) => return self.broken(DialogueStage::Data, &broken, false),
         }
         let mut out = Outgoing::one(stuffed(&self.transaction.message));
         let end: &'static [u8] = if self.transaction.message.ends_with(b"\r\n") { b".\r\n" } else { b"\r\n.\r\n" };
@@ -272,7 +272,7 @@ impl Dialogue<'_> {
         let end = self.link.converse_into(&mut out, 1, patience, &mut replies).await;
         match (replies.first(), end) {
             (Some(reply), end) => self.conclude(reply) && end.is_ok(),
-            (None, end) => self.broken(stage, end.err().unwrap_or(Broken::Closed), out.is_sent()),
+            (None, end) => self.broken(stage, &end.err().unwrap_or(Broken::Closed), out.is_sent()),
         }
     }
 
@@ -317,7 +317,7 @@ impl Dialogue<'_> {
         }
     }
 
-    fn broken(&mut self, stage: DialogueStage, broken: Broken, sent: bool) -> bool {
+    fn broken(&mut self, stage: DialogueStage, broken: &Broken, sent: bool) -> bool {
         let stage = if sent { DialogueStage::FinalReply } else { stage };
         let note = if sent {
             format!("{broken} after the whole message was sent; it may have been delivered")

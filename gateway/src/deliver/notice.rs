@@ -103,7 +103,7 @@ pub fn compose(request: &Request<'_>) -> Result<Composed, NoticeError> {
         .date(i64::try_from(request.now.seconds()).unwrap_or_default())
         .message_id(format!("{}.{:x}@{}", record.id, request.now.millis(), request.from_domain))
         .header("Auto-Submitted", Raw::new("auto-replied"));
-    if let Some(original) = request.original.and_then(|original| message_id(original)) {
+    if let Some(original) = request.original.and_then(message_id) {
         message = message.header("References", Raw::new(original));
     }
     let message = message.body(MimePart::new(report, parts)).write_to_vec();
@@ -414,12 +414,13 @@ mod tests {
         assert!(text.contains("message/global-delivery-status") && text.contains("Final-Recipient: utf-8; 用户@there"));
     }
 
+    use NoticeKind::{Delay, Failure, Success};
+
     #[test]
     fn nobody_is_told_what_they_did_not_want_to_hear() {
         let mut record = record(&["a@b.example", "c@b.example"]);
         record.envelope.recipients[0].notify = Notify::Never;
         record.envelope.recipients[1].notify = Notify::On { success: true, failure: false, delay: false };
-        use NoticeKind::{Delay, Failure, Success};
         let wants = |record: &LetterRecord, at| [Failure, Delay, Success].map(|kind| wanted(kind, record, at));
         assert_eq!(wants(&record, 0), [false, false, false]);
         assert_eq!(wants(&record, 1), [false, false, true]);

@@ -157,9 +157,8 @@ impl Scene {
             (250..=259, DialogueStage::FinalReply) => {
                 Outcome::Delivered(Evidence { dsn_relayed: self.dsn, ..evidence })
             }
-            (421 | 521, _) | (552, DialogueStage::Rcpt) => Outcome::TryLater(evidence),
             // 503 says that we lost step with the server, which no sender can help.
-            (503, _) => Outcome::TryLater(evidence),
+            (421 | 503 | 521, _) | (552, DialogueStage::Rcpt) => Outcome::TryLater(evidence),
             (500..=599, _) if about_the_mail => Outcome::Refused(evidence),
             _ => Outcome::TryLater(evidence),
         }

@@ -26,7 +26,7 @@ use setup::Stage;
 use story::{Chapter, Story};
 
 /// How long the demo waits for its mail.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How the demo is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

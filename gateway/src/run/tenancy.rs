@@ -10,7 +10,7 @@ use crate::admin::ports::{
     AdminError, AdminResult, ApplyReport, CredentialSummary, DomainSummary, KeySummary, NewCredential, TenantAdmin,
     TenantDetail, TenantSummary,
 };
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::message::DomainName;
 use crate::observe::emit;
 use crate::tenants::{
@@ -67,7 +67,7 @@ fn credential_summary(directory: &Directory, credential: &Credential) -> Credent
         user: credential.user.clone(),
         tenant: directory.tenant_name(credential.tenant).unwrap_or_default().to_owned(),
         networks: credential.networks.clone(),
-        expires: credential.expires.map(|end| end.to_rfc3339()),
+        expires: credential.expires.map(Timestamp::to_rfc3339),
         created: credential.created.to_rfc3339(),
     }
 }

@@ -242,13 +242,13 @@ impl Scheduler {
             _ => None,
         });
         next = attempts.min().map_or(next, |attempt| attempt.min(next));
-        if self.may_warn(record) {
+        if Self::may_warn(record) {
             next = next.min(record.accepted + self.settings.read().warn_after);
         }
         next
     }
 
-    fn may_warn(&self, record: &LetterRecord) -> bool {
+    fn may_warn(record: &LetterRecord) -> bool {
         let waits = |(state, recipient): (&RecipientState, &crate::message::Recipient)| {
             matches!(state, RecipientState::Waiting { attempts: 1.., .. }) && recipient.notify.delay()
         };
@@ -282,7 +282,7 @@ impl Scheduler {
             }
             return;
         }
-        if self.may_warn(&record) && now >= record.accepted + self.settings.read().warn_after {
+        if Self::may_warn(&record) && now >= record.accepted + self.settings.read().warn_after {
             self.warn(&record).await;
         }
         self.advance(&record);
@@ -340,7 +340,7 @@ impl Scheduler {
             Err(error) => return self.unreadable(&record, &recipients, &error).await,
         };
         let mut outcomes = Vec::with_capacity(recipients.len());
-        for group in self.split(&record, &recipients) {
+        for group in Self::split(&record, &recipients) {
             let transaction = self.transaction(&record, destination, &group, message.clone());
             let results = self.delivery.deliver(&transaction).await;
             outcomes.extend(group.into_iter().zip(results));
@@ -354,7 +354,7 @@ impl Scheduler {
     }
 
     /// One transaction for all, unless the reverse-path tells recipients apart.
-    fn split(&self, record: &LetterRecord, recipients: &[u32]) -> Vec<Vec<u32>> {
+    fn split(record: &LetterRecord, recipients: &[u32]) -> Vec<Vec<u32>> {
         if record.return_path.is_some() && record.envelope.reverse_path != ReversePath::Null {
             recipients.iter().map(|recipient| vec![*recipient]).collect()
         } else {

@@ -16,10 +16,11 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::scram::Proof;
-use super::secret::{SALT, SCRAM_ITERATIONS, SecretError, hash_secret, mac, verify_secret};
+use super::scram::mac;
 use super::throttle::{Standing, Throttle};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Limits;
+use crate::tenants::secret::{self, SALT_LEN, SCRAM_ITERATIONS, SecretError};
 use crate::tenants::{Credential, ScramKeys};
 
 /// Where credentials are found. Implemented by the directory of tenants.
@@ -145,7 +146,7 @@ impl Authenticator {
         decoy_key: [u8; 32],
     ) -> Result<Self, SecretError> {
         let random: [u8; 32] = rand::random();
-        let (decoy, _) = hash_secret("a secret that nobody has been given")?;
+        let (decoy, _) = secret::hash("a secret that nobody has been given")?;
         let workers = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2));
         Ok(Self {
             credentials,
@@ -164,7 +165,7 @@ impl Authenticator {
     pub fn scram_keys(&self, user: &str) -> ScramKeys {
         let made_up = mac(&self.decoy_key, user.as_bytes());
         let decoy = ScramKeys {
-            salt: made_up[..SALT].to_vec(),
+            salt: made_up[..SALT_LEN].to_vec(),
             iterations: SCRAM_ITERATIONS,
             // Nobody can prove these: both would need the preimage of a hash.
             stored_key: mac(&self.decoy_key, &made_up),
@@ -250,7 +251,7 @@ impl Authenticator {
         }
         let _place = self.queue.try_acquire().map_err(|_| Verdict::Busy)?;
         let _worker = self.workers.acquire().await.map_err(|_| Verdict::Busy)?;
-        let proven = tokio::task::spawn_blocking(move || verify_secret(&secret, &phc)).await.unwrap_or(false);
+        let proven = tokio::task::spawn_blocking(move || secret::verify(&secret, &phc)).await.unwrap_or(false);
         if proven && credential.is_some() {
             self.remember(mark, now);
         }

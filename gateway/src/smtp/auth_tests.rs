@@ -17,7 +17,7 @@ struct Rig {
 }
 
 fn credential(secret: &str) -> Credential {
-    let (argon2id, scram) = hash_secret(secret).unwrap();
+    let (argon2id, scram) = crate::tenants::secret::hash(secret).unwrap();
     Credential {
         user: "u".into(),
         tenant: TenantId(1),

@@ -17,13 +17,11 @@ pub mod parameters;
 pub mod proxy;
 pub mod reply;
 pub mod scram;
-pub mod secret;
 pub mod server;
 pub mod session;
 mod throttle;
 mod wire;
 
 pub use auth::{Authenticator, Credentials};
-pub use secret::{SecretError, hash_secret, verify_secret};
 pub use server::{ServerError, SmtpParts, SmtpServer, TlsSlot};
 pub use session::Session;

@@ -4,10 +4,10 @@
 //! and we do not offer `-PLUS`, so it is right. `p` is refused. Whatever goes wrong is one error to the client.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::secret::{mac, sha256};
 use crate::tenants::ScramKeys;
 
 /// A message of the client that SCRAM does not allow.
@@ -147,10 +147,26 @@ fn printable(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_graphic() && b != b',')
 }
 
+/// HMAC-SHA-256.
+pub(super) fn mac(key: &[u8], data: &[u8]) -> [u8; 32] {
+    fixed(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data).as_ref())
+}
+
+/// SHA-256.
+pub(super) fn sha256(data: &[u8]) -> [u8; 32] {
+    fixed(digest::digest(&digest::SHA256, data).as_ref())
+}
+
+fn fixed(octets: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(octets);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smtp::secret::scram_keys;
+    use crate::tenants::secret::scram_keys;
     use proptest::prelude::*;
 
     /// The exchange of RFC 7677 §3.

@@ -18,12 +18,12 @@ use super::auth::{Authenticator, Credentials};
 use super::budget::Budget;
 use super::connection;
 use super::gate::Gate;
-use super::secret::SecretError;
 use super::session::Rules;
 use crate::clock::Clock;
 use crate::config::{Limits, Listener, ListenerKind, ListenerTls};
 use crate::message::DomainName;
 use crate::pipeline::Acceptor;
+use crate::tenants::secret::SecretError;
 
 /// The TLS configuration that the next handshake uses; replaced on reload.
 #[derive(Clone, Default)]
@@ -152,7 +152,7 @@ impl SmtpServer {
         let authenticator =
             tokio::task::spawn_blocking(move || Authenticator::new(keeper, counter, &bounds, decoy_key))
                 .await
-                .map_err(|_| SecretError::panicked())??;
+                .map_err(|_| SecretError::Panicked)??;
         let gate = Gate::new(limits.connections, limits.connections_per_ip);
         let budget = Budget::new(limits.memory_for_messages);
         let rules = Arc::new(Rules { hostname, limits, budget });

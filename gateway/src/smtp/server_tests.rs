@@ -14,9 +14,9 @@ use super::*;
 use crate::clock::{SystemClock, Timestamp};
 use crate::ids::LetterId;
 use crate::pipeline::{AcceptError, Submission};
-use crate::smtp::hash_secret;
 use crate::store::StoreError;
 use crate::tenants::Credential;
+use crate::tenants::secret::hash as hash_secret;
 
 /// User, message, `with` protocol, TLS facts, client.
 type Taken = (String, Vec<u8>, &'static str, Option<String>, IpAddr);

@@ -9,7 +9,7 @@ use super::*;
 use crate::ids::{LetterId, TenantId};
 use crate::message::{BodyKind, Notify, ReturnContent};
 use crate::smtp::auth::{AuthRefusal, Verdict};
-use crate::smtp::secret::scram_keys;
+use crate::tenants::secret::scram_keys;
 
 pub(in crate::smtp) fn limits() -> Limits {
     Limits {
@@ -311,7 +311,7 @@ fn plain_login_and_scram_sign_in() {
 
 /// The client's side of RFC 5802 §3, written from the standard.
 fn client_proof(secret: &str, exchange: &str) -> String {
-    use crate::smtp::secret::{mac, sha256};
+    use crate::smtp::scram::{mac, sha256};
     let mut salted = [0; 32];
     aws_lc_rs::pbkdf2::derive(
         aws_lc_rs::pbkdf2::PBKDF2_HMAC_SHA256,

@@ -244,10 +244,8 @@ async fn workload(store: &Arc<LocalStore>) -> Ledger {
                 Ok(()) => ledger.ended.push(*id),
                 Err(_) => ledger.maybe_ended.push(*id),
             },
-            1 | 4 => {
-                if store.settle(*id, step(0, waiting(turn as u16)), vec![], false).await.is_ok() {
-                    ledger.deferred.push((*id, turn as u16));
-                }
+            1 | 4 if store.settle(*id, step(0, waiting(turn as u16)), vec![], false).await.is_ok() => {
+                ledger.deferred.push((*id, turn as u16));
             }
             3 => {
                 let notice = letter(100, 1);
@@ -423,9 +421,6 @@ async fn an_idempotency_key_is_remembered_over_a_restart_and_a_lost_index() {
 
 #[test]
 fn only_a_letter_that_was_sealed_can_be_stored() {
-    fn stores<S: crate::message::Stage>(_: fn(Letter<S>)) {}
-    stores::<crate::sign::Sealed>(|letter| drop(NewLetter { record: unreachable_record(), letter }));
-    fn unreachable_record() -> LetterRecord {
-        unreachable!("the types are what is tested")
-    }
+    fn stores<S: crate::message::Stage>(_: fn(LetterRecord, Letter<S>)) {}
+    stores::<crate::sign::Sealed>(|record, letter| drop(NewLetter { record, letter }));
 }

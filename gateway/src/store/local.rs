@@ -188,7 +188,7 @@ impl LocalStore {
     pub fn tick(&self) -> Result<(), StoreError> {
         if let Ok(free) = self.disk.free() {
             self.free.store(free, Ordering::Relaxed);
-            metrics::gauge!("waxseal_disk_free_bytes").set(free as f64);
+            crate::observe::metrics::disk_free(free);
         }
         let index = self.index.lock();
         let (changes, old_keys) = {

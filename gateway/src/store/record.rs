@@ -52,7 +52,9 @@ pub fn encode(entries: &[Entry], bodies: &[Bytes], out: &mut Vec<u8>) -> Result<
     let length = u32::try_from(out.len() - meta).map_err(|_| BadRecord("meta over 4 GB".into()))?;
     out[prefix + 1..prefix + PREFIX_LEN].copy_from_slice(&length.to_be_bytes());
     let first = out.len() - prefix;
-    bodies.iter().for_each(|body| out.extend_from_slice(body));
+    for body in bodies {
+        out.extend_from_slice(body);
+    }
     Ok(first)
 }
 

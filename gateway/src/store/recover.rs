@@ -61,13 +61,12 @@ pub fn recover(
         let position = index.load(&**keys.tenants(), &mut table)?;
         Ok((index, table, position))
     });
-    let (index, mut table, position) = match opened {
-        Ok(opened) => opened,
-        Err(_) => {
-            recovery.rebuilt = true;
-            Index::move_aside(index_path, now)?;
-            (Index::open(index_path)?, Table::new(hot_budget), Position::default())
-        }
+    let (index, mut table, position) = if let Ok(opened) = opened {
+        opened
+    } else {
+        recovery.rebuilt = true;
+        Index::move_aside(index_path, now)?;
+        (Index::open(index_path)?, Table::new(hot_budget), Position::default())
     };
     let segments = disk.list().map_err(|e| io_error("listing the journal", &e))?;
     for &number in &segments {

@@ -6,16 +6,19 @@
 
 use std::num::NonZeroU32;
 
-use argon2::password_hash::PasswordHasher as _;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::{digest, hmac, pbkdf2, rand};
 use zeroize::Zeroizing;
 
 use super::ScramKeys;
 
-/// RFC 7677 §4 asks for 4096 at least; the secrets are random, so that more would only cost time.
-const SCRAM_ITERATIONS: u32 = 8192;
-const SALT_LEN: usize = 16;
+/// PBKDF2 iterations of every SCRAM key, decoys included: a count of its own would tell who exists. RFC 7677 §4
+/// asks for 4096 at least; the secrets are random, so that more would only cost time.
+pub const SCRAM_ITERATIONS: u32 = 8192;
+/// Octets of a salt.
+pub const SALT_LEN: usize = 16;
 /// 32 characters that nobody takes for another: five bits each.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 const SECRET_LEN: usize = 40;
@@ -32,6 +35,9 @@ pub enum SecretError {
     /// argon2 refused, for instance short of memory; trying again may help.
     #[error("hashing failed: {0}")]
     Argon2(String),
+    /// The thread that hashed has panicked.
+    #[error("the hashing thread failed")]
+    Panicked,
 }
 
 fn random<const N: usize>() -> Result<[u8; N], SecretError> {
@@ -73,8 +79,13 @@ pub fn hash(secret: &str) -> Result<(String, ScramKeys), SecretError> {
     Ok((phc, scram_keys(secret, &random::<SALT_LEN>()?, SCRAM_ITERATIONS)))
 }
 
+/// Does the secret belong to the PHC string? An unreadable string belongs to none. Costs what [`hash`] costs.
+pub fn verify(secret: &str, phc: &str) -> bool {
+    PasswordHash::new(phc).is_ok_and(|hash| Argon2::default().verify_password(secret.as_bytes(), &hash).is_ok())
+}
+
 /// `StoredKey` and `ServerKey` of RFC 5802 §3.
-fn scram_keys(secret: &str, salt: &[u8], iterations: u32) -> ScramKeys {
+pub fn scram_keys(secret: &str, salt: &[u8], iterations: u32) -> ScramKeys {
     let mut salted = Zeroizing::new([0; 32]);
     let rounds = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
     pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, secret.as_bytes(), salted.as_mut());
@@ -96,7 +107,6 @@ fn scram_keys(secret: &str, salt: &[u8], iterations: u32) -> ScramKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use argon2::password_hash::{PasswordVerifier as _, phc::PasswordHash};
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
@@ -122,9 +132,7 @@ mod tests {
         assert!(one.len() == 40 && one.bytes().all(|octet| ALPHABET.contains(&octet)) && *one != *two);
         let (phc, scram) = hash(&one).unwrap();
         assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
-        let parsed = PasswordHash::new(&phc).unwrap();
-        assert!(Argon2::default().verify_password(one.as_bytes(), &parsed).is_ok());
-        assert!(Argon2::default().verify_password(two.as_bytes(), &parsed).is_err());
+        assert!(verify(&one, &phc) && !verify(&two, &phc) && !verify(&one, "not a hash"));
         assert!(scram.iterations == 8192 && scram.salt.len() == 16);
         assert!(scram == scram_keys(&one, &scram.salt, 8192) && scram != scram_keys(&two, &scram.salt, 8192));
     }
