@@ -1,5 +1,6 @@
 //! The command line: one file a noun, parsing of arguments and printing only.
 
 mod exit;
+pub mod redact;
 
 pub use exit::{CliError, Exit};
