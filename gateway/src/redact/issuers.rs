@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn published_test_numbers_have_their_brands() {
         for (number, brand, strength) in [
-            ("4111111111111161", "visa", Strength::Strong),
+            ("4111111111111111", "visa", Strength::Strong),
             ("4222222222222", "visa", Strength::Weak),
             ("5555555555554444", "mastercard", Strength::Strong),
             ("2223003122003222", "mastercard", Strength::Strong),
@@ -233,11 +233,11 @@ mod tests {
 
     #[test]
     fn lengths_and_strangers_are_refused() {
-        for number in ["411111111111116", "9111111111111111", "0000000000000000", "41111111111111611", "37828224631000"]
+        for number in ["411111111111116", "9111111111111111", "0000000000000000", "41111111111111111", "37828224631000"]
         {
             assert_eq!(issuer(&values(number)), None, "{number}");
         }
-        assert!(!luhn(&values("4111111111111162")));
+        assert!(!luhn(&values("4111111111111112")));
     }
 
     #[test]
