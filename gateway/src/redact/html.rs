@@ -10,17 +10,45 @@ use super::chars::{CELL, URL};
 use super::escapes;
 use crate::message::{View, ViewBuilder};
 
+/// Whose markup it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Markup {
+    /// HTML: tags that are not known leave no trace.
+    Html,
+    /// XML: they end a field.
+    Xml,
+    /// Office documents: what shows is known by local names.
+    Office,
+}
+
 /// How a tag shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shows {
     Nothing,
     Line,
     Cell,
+    /// One character.
+    Character(char),
     /// Its content is for programs.
     Program,
 }
 
-fn shows(name: &str, xml: bool) -> Shows {
+fn shows_in_office(name: &str) -> Shows {
+    match name.rsplit(':').next().unwrap_or(name) {
+        "p" | "h" | "si" | "row" | "tr" | "table-row" | "br" | "cr" | "line-break" | "comment" | "footnote"
+        | "endnote" | "sp" => Shows::Line,
+        "tc" | "c" | "v" | "f" | "is" | "table-cell" | "covered-table-cell" | "instrtext" | "annotation" => Shows::Cell,
+        "tab" => Shows::Character('\t'),
+        "s" => Shows::Character(' '),
+        "nobreakhyphen" => Shows::Character('-'),
+        _ => Shows::Nothing,
+    }
+}
+
+fn shows(name: &str, markup: Markup) -> Shows {
+    if markup == Markup::Office {
+        return shows_in_office(name);
+    }
     match name {
         "br" | "p" | "div" | "li" | "ul" | "ol" | "dl" | "dt" | "dd" | "tr" | "table" | "tbody" | "thead" | "h1"
         | "h2" | "h3" | "h4" | "h5" | "h6" | "hr" | "pre" | "blockquote" | "section" | "article" | "header"
@@ -32,7 +60,7 @@ fn shows(name: &str, xml: bool) -> Shows {
         "b" | "i" | "u" | "s" | "a" | "em" | "strong" | "span" | "font" | "small" | "big" | "sub" | "sup" | "wbr"
         | "code" | "tt" | "kbd" | "samp" | "var" | "mark" | "ins" | "del" | "abbr" | "bdi" | "bdo" | "label"
         | "time" | "data" | "q" | "cite" | "img" | "nobr" | "strike" | "tspan" | "text" => Shows::Nothing,
-        _ if xml => Shows::Cell,
+        _ if markup == Markup::Xml => Shows::Cell,
         _ => Shows::Nothing,
     }
 }
@@ -70,9 +98,9 @@ fn begins_tag(bytes: &[u8], at: usize) -> bool {
 }
 
 /// The text between the tags.
-pub fn visible(text: &str, xml: bool) -> View<'_> {
+pub fn visible(text: &str, markup: Markup) -> View<'_> {
     let mut reader =
-        Reader { text, builder: ViewBuilder::new(text), xml, comments: Vec::new(), no_tag_after: usize::MAX };
+        Reader { text, builder: ViewBuilder::new(text), markup, comments: Vec::new(), no_tag_after: usize::MAX };
     reader.read(0, text.len());
     // What Outlook alone sees stands in comments; it is read as text of its own.
     for (start, end) in std::mem::take(&mut reader.comments) {
@@ -89,7 +117,7 @@ pub fn visible(text: &str, xml: bool) -> View<'_> {
 struct Reader<'t> {
     text: &'t str,
     builder: ViewBuilder<'t>,
-    xml: bool,
+    markup: Markup,
     comments: Vec<(usize, usize)>,
     /// From here on no `<` has an end.
     no_tag_after: usize,
@@ -161,8 +189,9 @@ impl Reader<'_> {
             return at + 1;
         };
         let name = tag_name(self.text, at);
-        match shows(&name, self.xml) {
+        match shows(&name, self.markup) {
             Shows::Nothing => {}
+            Shows::Character(c) => self.builder.invent(at, c),
             Shows::Line => {
                 if !self.builder.ends_with('\n') {
                     self.builder.invent(at, '\n');
@@ -313,7 +342,7 @@ mod tests {
             ("x<!-- hidden -->y", "xy\n\u{1f}\nx\n hidden ".into()),
             ("unclosed <a href=\"x", "unclosed <a href=\"x".into()),
         ] {
-            assert_eq!(visible(html, false).text(), text, "{html}");
+            assert_eq!(visible(html, Markup::Html).text(), text, "{html}");
         }
     }
 
@@ -328,7 +357,7 @@ mod tests {
         let start = std::time::Instant::now();
         for piece in ["<", "<a ", "<!--", "<a href=\"", "&", "&#", "<script>", "</", "<a b=c ", "='"] {
             let text = piece.repeat(200_000);
-            visible(&text, false);
+            visible(&text, Markup::Html);
             source(&text);
         }
         assert!(start.elapsed().as_secs() < 20);
@@ -337,8 +366,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_markup_upsets_it(text in "[<>a-c/!\\-&#;=\"'0-9 \n\\\\u%\\PC]{0,120}") {
-            visible(&text, false);
-            visible(&text, true);
+            visible(&text, Markup::Html);
+            visible(&text, Markup::Office);
             source(&text);
         }
     }

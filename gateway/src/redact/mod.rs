@@ -4,6 +4,7 @@
 //! letter while its sender waits. The original never goes on.
 
 mod allow;
+mod archive;
 mod chars;
 mod context;
 mod escapes;
@@ -14,12 +15,14 @@ mod html;
 mod issuers;
 mod judge;
 mod kind;
+mod office;
 mod prefilter;
 mod scan;
 mod stage;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+mod zip;
 
 pub use explain::{Explanation, explain};
 

@@ -3,11 +3,15 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use memchr::memmem;
+
 use super::allow::Allow;
+use super::html::Markup;
 use super::kind::{self, Kind};
 use super::scan::{Findings, Rules, Style, scan};
 use super::{
-    Hit, Limits, Mode, Policy, Refusal, Report, SignedParts, Unscannable, Unscanned, escapes, header, html, prefilter,
+    Hit, Limits, Mode, Policy, Refusal, Report, SignedParts, Unscannable, Unscanned, archive, escapes, header, html,
+    prefilter, zip,
 };
 use crate::message::{
     self, CharEdit, Charset, ContentType, EditSet, Field, RawOffset, TextOffset, Transfer, View, normalise, wipe,
@@ -26,6 +30,31 @@ pub struct Place {
     pub archives: usize,
 }
 
+impl Place {
+    /// A file in what this is.
+    pub fn inside(&self, name: &str) -> Self {
+        let place = if self.place == "body" { format!("file {name}") } else { format!("{}/{name}", self.place) };
+        Self { place, ..self.clone() }
+    }
+
+    /// One archive further down.
+    fn deeper(&self) -> Self {
+        Self { archives: self.archives + 1, ..self.clone() }
+    }
+}
+
+/// A name as reports may show it: without digits if it could hold a number.
+fn safe(name: &str) -> String {
+    if name.chars().filter(|c| c.is_numeric()).count() < 12 {
+        return name.to_owned();
+    }
+    name.chars().map(|c| if c.is_numeric() { 'x' } else { c }).collect()
+}
+
+fn wide(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
 /// One pass over one message.
 pub struct Stage<'p> {
     policy: &'p Policy,
@@ -35,26 +64,17 @@ pub struct Stage<'p> {
     hits: Vec<Hit>,
     unscanned: Vec<Unscanned>,
     parts: usize,
+    /// How deep the part at hand is nested.
+    depth: usize,
     /// Bytes unpacked so far.
     pub expanded: usize,
-    /// In mode reject a number under a signature is refused by the first reason that applies.
-    signed: Vec<String>,
 }
 
 impl<'p> Stage<'p> {
     /// A stage that has seen nothing.
     pub fn new(policy: &'p Policy, limits: &'p Limits) -> Self {
         let allow = Allow::new(&policy.allow);
-        Self {
-            policy,
-            limits,
-            allow,
-            hits: Vec::new(),
-            unscanned: Vec::new(),
-            parts: 0,
-            expanded: 0,
-            signed: Vec::new(),
-        }
+        Self { policy, limits, allow, hits: Vec::new(), unscanned: Vec::new(), parts: 0, depth: 0, expanded: 0 }
     }
 
     /// The report.
@@ -193,9 +213,7 @@ impl<'p> Stage<'p> {
                 Node { path: node.child(i + 1), depth: node.depth + 1, is_message: false, archives: node.archives };
             if signed && i == 0 && self.policy.mode == Mode::Redact {
                 let mut inner = EditSet::new();
-                self.signed.push(child.path.clone());
                 self.entity(it.bytes, part.clone(), &child, &mut inner)?;
-                self.signed.pop();
                 if !inner.is_empty() || self.hits.len() > before {
                     if self.policy.signed_parts == SignedParts::Reject {
                         return Err(Refusal::SignedPart { part: child.path });
@@ -223,7 +241,7 @@ impl<'p> Stage<'p> {
             return Ok(());
         }
         let raw = &bytes[field.value.clone()];
-        let encoded = memchr::memmem::find(raw, b"=?").is_some();
+        let encoded = memmem::find(raw, b"=?").is_some();
         if !encoded && !prefilter::any_escaped(raw) {
             return Ok(());
         }
@@ -237,7 +255,7 @@ impl<'p> Stage<'p> {
         let part = if node.path.is_empty() { "header".to_owned() } else { node.path.clone() };
         let place = Place { part, place: name, media: String::new(), archives: node.archives };
         let style = if with_parameters { Style::FileName } else { Style::Text };
-        let found = self.readings(text.text(), Kind::Text, style, &place)?;
+        let found = self.readings(text.text(), Kind::Text, None, style, &place)?;
         if !found.is_empty() {
             edits.absorb(text.write(bytes, &found), RawOffset(0));
         }
@@ -263,13 +281,11 @@ impl<'p> Stage<'p> {
         let content = transfer.decode(raw);
         let label = declared.charset.as_deref();
         let kind = kind::of(&declared.media, name, &content);
-        let is_message = kind == Kind::Message;
-        let inner = if is_message && transfer == Transfer::Identity || is_message {
-            let mut inner = EditSet::new();
-            let node = Node { path: place.part.clone(), depth: depth + 1, is_message: true, archives: place.archives };
-            self.entity(&content, 0..content.len(), &node, &mut inner)?;
-            inner
+        let inner = if kind == Kind::Message {
+            self.depth = depth;
+            self.nested_message(&content, place)?
         } else {
+            self.depth = depth;
             self.file(&content, label, kind, declared, name, place)?
         };
         let edits = write_back(transfer, raw, &content, &inner);
@@ -288,7 +304,7 @@ impl<'p> Stage<'p> {
         label: Option<&[u8]>,
         kind: Kind,
         declared: &ContentType,
-        _name: &str,
+        name: &str,
         place: &Place,
     ) -> Result<EditSet, Refusal> {
         match kind {
@@ -300,19 +316,86 @@ impl<'p> Stage<'p> {
                 self.text_content(content, label, kind, place)
             }
             Kind::Media => Ok(EditSet::new()),
+            Kind::Zip => zip::redact(self, content, &place.deeper()),
+            Kind::Gzip => archive::gzip(self, content, name, &place.deeper()),
+            Kind::Tar => archive::tar(self, content, &place.deeper()),
             Kind::Smime if declared.smime.as_deref() != Some("signed-data") => {
                 self.unscannable(place, "S/MIME encrypted")?;
                 Ok(EditSet::new())
             }
+            Kind::Ole if memmem::find(content, &wide("EncryptedPackage")).is_some() => {
+                self.unscannable(place, "encrypted Office file")?;
+                Ok(EditSet::new())
+            }
+            Kind::Ole => self.opaque(content, "old Office format, read as plain text only", place),
+            Kind::Tnef => self.opaque(content, "TNEF, read as plain text only", place),
+            Kind::Smime => self.opaque_signed(content, place),
             Kind::Closed(what) => self.opaque(content, what, place),
-            _ => self.opaque(content, "unknown binary format", place),
+            Kind::Pdf | Kind::Unknown => self.opaque(content, "unknown binary format, read as plain text only", place),
         }
     }
 
-    /// Bytes of a format that is not read: what stands in it as plain text is struck out all the same.
+    /// Bytes of a format that is not read: what stands in it as plain text is struck out all the same. Zero bytes show
+    /// nothing, so that two-byte text is read too.
     fn opaque(&mut self, content: &[u8], reason: &str, place: &Place) -> Result<EditSet, Refusal> {
         self.unscannable(place, reason)?;
+        let text = Charset::Utf8.decode(content);
+        let found = self.readings(&text, Kind::Rtf, None, Style::Text, place)?;
+        Ok(if found.is_empty() { EditSet::new() } else { Charset::Utf8.patch(content, &text, &found) })
+    }
+
+    /// Opaque S/MIME: a number under the signature cannot be taken out without it.
+    fn opaque_signed(&mut self, content: &[u8], place: &Place) -> Result<EditSet, Refusal> {
+        let before = self.hits.len();
+        let text = Charset::Utf8.decode(content);
+        let found = self.readings(&text, Kind::Rtf, None, Style::Text, place)?;
+        if !found.is_empty() && self.policy.mode == Mode::Redact {
+            self.hits.truncate(before);
+            return Err(Refusal::SignedPart { part: place.part.clone() });
+        }
         Ok(EditSet::new())
+    }
+
+    /// A message inside a part or an archive.
+    pub fn nested_message(&mut self, content: &[u8], place: &Place) -> Result<EditSet, Refusal> {
+        let mut inner = EditSet::new();
+        let depth = self.depth + 1;
+        let node = Node { path: place.part.clone(), depth, is_message: true, archives: place.archives };
+        self.entity(content, 0..content.len(), &node, &mut inner)?;
+        self.depth = depth - 1;
+        Ok(inner)
+    }
+
+    /// A file's name with its numbers struck out, if it holds any.
+    pub fn file_name(&mut self, name: &[u8], place: &Place) -> Result<Option<Vec<u8>>, Refusal> {
+        let text = Charset::Utf8.decode(name);
+        let place = Place { place: "file name".into(), ..place.clone() };
+        let found = self.readings(&text, Kind::Rtf, None, Style::FileName, &place)?;
+        Ok((!found.is_empty()).then(|| Charset::Utf8.patch(name, &text, &found).apply(name)))
+    }
+
+    /// What stays readable.
+    pub fn keep(&self) -> super::Keep {
+        self.policy.keep
+    }
+
+    /// Is this a number of the tenant's own?
+    pub fn allows(&self, text: &str) -> bool {
+        self.allow.covers(text, 0, text.len())
+    }
+
+    /// Notes a number, or refuses the message for it.
+    pub fn hit(&mut self, place: &Place, brand: &str, masked: &str, text: &str, at: TextOffset) -> Result<(), Refusal> {
+        if self.policy.mode == Mode::Reject {
+            return Err(Refusal::CardNumber { place: describe(place, text, at) });
+        }
+        self.hits.push(Hit {
+            part: place.part.clone(),
+            place: safe(&place.place),
+            brand: brand.to_owned(),
+            masked: masked.to_owned(),
+        });
+        Ok(())
     }
 
     /// Text in a charset: every reading that a program may make of it.
@@ -323,13 +406,35 @@ impl<'p> Stage<'p> {
         kind: Kind,
         place: &Place,
     ) -> Result<EditSet, Refusal> {
+        self.texts(content, label, kind, None, place)
+    }
+
+    /// Markup whose tags show in their own way.
+    pub fn markup_content(
+        &mut self,
+        content: &[u8],
+        kind: Kind,
+        markup: Markup,
+        place: &Place,
+    ) -> Result<EditSet, Refusal> {
+        self.texts(content, None, kind, Some(markup), place)
+    }
+
+    fn texts(
+        &mut self,
+        content: &[u8],
+        label: Option<&[u8]>,
+        kind: Kind,
+        markup: Option<Markup>,
+        place: &Place,
+    ) -> Result<EditSet, Refusal> {
         let charset = Charset::detect(label, content);
         let also = charset.also(content);
         let mut edits = EditSet::new();
         for charset in std::iter::once(charset).chain(also) {
             let text = charset.decode(content);
             let style = if kind == Kind::Json { Style::Json } else { Style::Text };
-            let found = self.readings(&text, kind, style, place)?;
+            let found = self.readings(&text, kind, markup, style, place)?;
             if !found.is_empty() {
                 edits.absorb(charset.patch(content, &text, &found), RawOffset(0));
             }
@@ -343,9 +448,16 @@ impl<'p> Stage<'p> {
     }
 
     /// The edits of a text, from each way to read it.
-    fn readings(&mut self, text: &str, kind: Kind, style: Style, place: &Place) -> Result<Vec<CharEdit>, Refusal> {
+    fn readings(
+        &mut self,
+        text: &str,
+        kind: Kind,
+        markup: Option<Markup>,
+        style: Style,
+        place: &Place,
+    ) -> Result<Vec<CharEdit>, Refusal> {
         let mut readings = Readings { edits: Vec::new(), known: HashSet::new() };
-        let markup = match kind {
+        let marked = match kind {
             Kind::Html | Kind::Xml => true,
             Kind::Json | Kind::Rtf => false,
             _ => memchr::memchr_iter(b'<', text.as_bytes())
@@ -355,8 +467,9 @@ impl<'p> Stage<'p> {
         if !prefilter::any_escaped(text.as_bytes()) && text.is_ascii() {
             return Ok(readings.edits);
         }
-        if markup {
-            self.reading(&html::visible(text, kind == Kind::Xml), text, style, place, &mut readings)?;
+        if marked {
+            let markup = markup.unwrap_or(if kind == Kind::Xml { Markup::Xml } else { Markup::Html });
+            self.reading(&html::visible(text, markup), text, style, place, &mut readings)?;
             self.reading(&html::source(text), text, style, place, &mut readings)?;
         } else {
             self.reading(&View::same(text), text, style, place, &mut readings)?;
@@ -400,15 +513,7 @@ impl<'p> Stage<'p> {
             if !out.known.insert(at) {
                 continue;
             }
-            if self.policy.mode == Mode::Reject {
-                return Err(Refusal::CardNumber { place: describe(place, below, at) });
-            }
-            self.hits.push(Hit {
-                part: place.part.clone(),
-                place: place.place.clone(),
-                brand: number.brand.to_owned(),
-                masked: number.masked.clone(),
-            });
+            self.hit(place, number.brand, &number.masked, below, at)?;
         }
         Ok(())
     }
@@ -416,13 +521,14 @@ impl<'p> Stage<'p> {
 
 /// `part 2 (text/plain) line 14`, `header field Subject`.
 fn describe(place: &Place, text: &str, at: TextOffset) -> String {
+    let name = safe(&place.place);
     if place.media.is_empty() {
         let of = if place.part == "header" { String::new() } else { format!(" of part {}", place.part) };
-        return format!("header field {}{of}", place.place);
+        return format!("header field {name}{of}");
     }
     let line = memchr::memchr_iter(b'\n', &text.as_bytes()[..at.0.min(text.len())]).count() + 1;
-    let inside = if place.place == "body" { String::new() } else { format!(" {}", place.place) };
-    format!("part {} ({}){inside} line {line}", place.part, place.media)
+    let inside = if place.place == "body" { String::new() } else { format!(" {name}") };
+    format!("part {} ({}){inside} line {line}", place.part, safe(&place.media))
 }
 
 /// Edits from several readings of one text.
@@ -499,7 +605,7 @@ pub fn xtext(place: &str, value: &mut String, policy: &Policy, hits: &mut Vec<Hi
     let mut stage = Stage::new(policy, &limits);
     let text = header::Text::of_xtext(value);
     let at = Place { part: "envelope".into(), place: place.to_owned(), media: String::new(), archives: 0 };
-    let found = stage.readings(text.text(), Kind::Text, Style::Text, &at)?;
+    let found = stage.readings(text.text(), Kind::Text, None, Style::Text, &at)?;
     hits.append(&mut stage.hits);
     if !found.is_empty() && policy.mode != Mode::Report {
         let changed = text.write(value.as_bytes(), &found).apply(value.as_bytes());

@@ -1,6 +1,7 @@
 //! Whole messages through the stage.
 
 use super::*;
+use crate::message::Transfer;
 
 const PAN: &str = "4111111111111111";
 
@@ -208,4 +209,171 @@ fn limits_refuse() {
     assert!(matches!(redact_bytes(deep.as_bytes(), &Policy::default()), Err(Refusal::Limit(_))));
     let wide = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", "--b\r\n\r\nx\r\n".repeat(2000));
     assert!(matches!(redact_bytes(wide.as_bytes(), &Policy::default()), Err(Refusal::Limit(_))));
+}
+
+/// A ZIP archive with these members, deflated, with a data descriptor behind every second one.
+fn zip_of(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut out, mut central) = (Vec::new(), Vec::new());
+    for (i, (name, data)) in members.iter().enumerate() {
+        let offset = out.len() as u32;
+        let packed = archive::deflate(data, 6);
+        let numbers = [
+            crc32fast::hash(data).to_le_bytes(),
+            (packed.len() as u32).to_le_bytes(),
+            (data.len() as u32).to_le_bytes(),
+        ]
+        .concat();
+        let streamed = i % 2 == 1;
+        let flags = if streamed { 8u16 } else { 0 };
+        let fields = |numbers: &[u8]| {
+            [
+                &20u16.to_le_bytes()[..],
+                &flags.to_le_bytes(),
+                &8u16.to_le_bytes(),
+                &[0; 4],
+                numbers,
+                &(name.len() as u16).to_le_bytes(),
+                &[0; 2],
+            ]
+            .concat()
+        };
+        out.extend_from_slice(b"PK\x03\x04");
+        out.extend_from_slice(&fields(if streamed { &[0; 12] } else { &numbers }));
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(&packed);
+        if streamed {
+            out.extend_from_slice(b"PK\x07\x08");
+            out.extend_from_slice(&numbers);
+        }
+        central.extend_from_slice(b"PK\x01\x02\x14\0");
+        central.extend_from_slice(&fields(&numbers));
+        central.extend_from_slice(&[0; 10]);
+        central.extend_from_slice(&offset.to_le_bytes());
+        central.extend_from_slice(name.as_bytes());
+    }
+    let (start, size, count) = (out.len() as u32, central.len() as u32, members.len() as u16);
+    out.extend_from_slice(&central);
+    out.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+    out.extend_from_slice(
+        &[&count.to_le_bytes()[..], &count.to_le_bytes(), &size.to_le_bytes(), &start.to_le_bytes(), &[0; 2]].concat(),
+    );
+    out
+}
+
+fn attach(content: &[u8], media: &str) -> Vec<u8> {
+    let mut message = format!("Content-Type: {media}\r\nContent-Transfer-Encoding: base64\r\n\r\n").into_bytes();
+    message.extend(Transfer::Base64.encode_like(b"", content));
+    message.extend_from_slice(b"\r\n");
+    message
+}
+
+/// The attachment after a run, and the report.
+fn through(content: &[u8], media: &str) -> (Vec<u8>, Report) {
+    let message = attach(content, media);
+    let (out, report) = redact_bytes(&message, &Policy::default()).unwrap();
+    let (again, _) = redact_bytes(&out, &Policy::default()).unwrap();
+    assert_eq!(out, again);
+    let body = memchr::memmem::find(&out, b"\r\n\r\n").unwrap() + 4;
+    (Transfer::Base64.decode(&out[body..]).into_owned(), report)
+}
+
+/// The members of an archive, by its central directory.
+fn unzip(bytes: &[u8]) -> Vec<(String, String)> {
+    let (policy, limits) = (Policy::default(), Limits::default());
+    let mut stage = stage::Stage::new(&policy, &limits);
+    zip::members(&mut stage, bytes)
+        .into_iter()
+        .map(|(name, data)| (name, String::from_utf8_lossy(&data).into_owned()))
+        .collect()
+}
+
+#[test]
+fn archives_are_opened_and_only_changed_members_are_packed_again() {
+    let inner = zip_of(&[("deep.txt", b"4111 1111 1111 1111")]);
+    let outer = zip_of(&[
+        ("a.txt", b"nothing"),
+        ("4111111111111111.csv", b"n,4111111111111111\r\n"),
+        ("b.txt", b"more"),
+        ("inner.zip", &inner),
+        ("z.txt", b"end"),
+    ]);
+    let (out, report) = through(&outer, "application/zip");
+    let members = unzip(&out);
+    assert_eq!(members[0], ("a.txt".into(), "nothing".into()));
+    assert_eq!(members[1], ("xxxxxxxxxxxx1111.csv".into(), "n,************1111\r\n".into()));
+    assert_eq!((members[2].1.as_str(), members[4].1.as_str()), ("more", "end"));
+    assert_eq!(
+        report.hits.iter().map(|hit| hit.place.as_str()).collect::<Vec<_>>(),
+        ["file name", "file xxxxxxxxxxxxxxxx.csv", "file inner.zip/deep.txt"]
+    );
+    assert!(through(&zip_of(&[("a.txt", b"nothing")]), "application/zip").1.hits.is_empty());
+}
+
+#[test]
+fn gzip_and_tar() {
+    let mut tar = vec![0u8; 512];
+    tar[..5].copy_from_slice(b"a.txt");
+    tar[124..136].copy_from_slice(b"00000000023\0");
+    tar[257..262].copy_from_slice(b"ustar");
+    let mut content = b"4111 1111 1111 1111".to_vec();
+    content.resize(512, 0);
+    tar.extend(content);
+    tar.extend([0; 1024]);
+    let (out, report) = through(&tar, "application/x-tar");
+    assert_eq!((&out[512..531], report.hits.len()), (&b"**** **** **** 1111"[..], 1));
+    let mut gzip = vec![0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3];
+    gzip.extend_from_slice(b"a.tar\0");
+    gzip.extend(archive::deflate(&tar, 9));
+    gzip.extend_from_slice(&crc32fast::hash(&tar).to_le_bytes());
+    gzip.extend_from_slice(&(tar.len() as u32).to_le_bytes());
+    let (out, _) = through(&gzip, "application/gzip");
+    let mut unpacked = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&out[..]), &mut unpacked).unwrap();
+    assert_eq!(&unpacked[512..531], b"**** **** **** 1111");
+}
+
+#[test]
+fn office_files_stay_what_they_are() {
+    let document = "<w:document><w:body><w:p><w:r><w:t>4111 11</w:t></w:r><w:r><w:t>11 1111 1111</w:t></w:r></w:p></w:body></w:document>";
+    let sheet = "<sheetData><row r=\"1\"><c r=\"A1\" s=\"1\"><v>4111111111111111</v></c><c r=\"B1\" t=\"n\"><v>3.78282246310005E14</v></c><c r=\"C1\"><v>4111</v></c><c r=\"D1\"><v>1111</v></c></row></sheetData>";
+    let file = zip_of(&[
+        ("[Content_Types].xml", b"<Types/>"),
+        ("word/document.xml", document.as_bytes()),
+        ("xl/worksheets/sheet1.xml", sheet.as_bytes()),
+        ("xl/sharedStrings.xml", b"<sst><si><t>4111111111111111</t></si></sst>"),
+    ]);
+    let (out, report) = through(&file, "application/vnd.openxmlformats-officedocument.wordprocessingml.document");
+    let members = unzip(&out);
+    assert_eq!(
+        members[1].1,
+        document.replace("4111 11</w:t>", "**** **</w:t>").replace("11 1111 1111", "** **** 1111")
+    );
+    assert!(
+        members[2].1.contains(
+            "<c t=\"str\" r=\"A1\" s=\"1\"><v>************1111</v></c><c r=\"B1\" t=\"str\"><v>***********0005</v>"
+        ),
+        "{}",
+        members[2].1
+    );
+    assert!(members[3].1.contains("************1111"));
+    assert_eq!(report.hits.len(), 4);
+    let content = "<table:table-cell office:value-type=\"float\" office:value=\"4111111111111111\" calcext:value-type=\"float\"><text:p>4111111111111111</text:p></table:table-cell>";
+    let (out, _) =
+        through(&zip_of(&[("META-INF/manifest.xml", b"<m/>"), ("content.xml", content.as_bytes())]), "application/zip");
+    assert_eq!(
+        unzip(&out)[1].1,
+        "<table:table-cell office:value-type=\"string\" office:string-value=\"************1111\" calcext:value-type=\"string\"><text:p>************1111</text:p></table:table-cell>"
+    );
+}
+
+#[test]
+fn bombs_are_refused() {
+    let zeros = vec![b'0'; 70 << 20];
+    let bomb = zip_of(&[("a.txt", &zeros)]);
+    assert!(matches!(redact_bytes(&attach(&bomb, "application/zip"), &Policy::default()), Err(Refusal::Limit(_))));
+    let mut nested = zip_of(&[("a.txt", b"x")]);
+    for _ in 0..5 {
+        nested = zip_of(&[("a.zip", &nested)]);
+    }
+    assert!(matches!(redact_bytes(&attach(&nested, "application/zip"), &Policy::default()), Err(Refusal::Limit(_))));
 }
