@@ -127,7 +127,6 @@ impl Gateway {
             tokio::spawn(store.clone().keep(stop_rest.subscribe())),
             tokio::spawn(scheduler.clone().run(stop_rest.subscribe())),
         ];
-        courier.keep();
         let gateway = Arc::new(Self {
             config: RwLock::new(config),
             config_path,
@@ -236,7 +235,7 @@ impl Gateway {
     }
 
     /// Reads configuration and certificates again; says what is in force now and what needs a restart.
-    pub fn reload_files(&self) -> Result<Vec<String>, String> {
+    pub async fn reload_files(&self) -> Result<Vec<String>, String> {
         let path = self.config_path.as_ref().ok_or("this gateway was started without a configuration file")?;
         let new = config::load(path).map_err(|e| e.to_string())?;
         let settings = schedule_settings(&new).map_err(|e| e.to_string())?;
@@ -258,7 +257,7 @@ impl Gateway {
             restart.iter().filter(|(_, changed)| *changed).map(|(key, _)| format!("{key} changed: needs a restart")),
         );
         let new = Arc::new(new);
-        self.courier.reconfigure(&new).map_err(|e| e.to_string())?;
+        self.courier.reconfigure(&new).await.map_err(|e| e.to_string())?;
         self.stages.reconfigure(new.clone());
         self.scheduler.reconfigure(settings);
         crate::observe::configure(&new.log);
@@ -305,7 +304,7 @@ async fn serve_until_told(config: Config) -> Result<(), RunError> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = gateway.ending.notified() => break,
-            _ = hangup.recv() => match gateway.reload_files() {
+            _ = hangup.recv() => match gateway.reload_files().await {
                 Ok(notes) => emit(&Event::Gateway { state: "reloaded", detail: notes.join("; ") }),
                 Err(problem) => emit(&Event::Gateway { state: "reload-failed", detail: problem }),
             },

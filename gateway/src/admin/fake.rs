@@ -59,7 +59,6 @@ pub(crate) fn evidence() -> Evidence {
         tls: None,
         note: String::new(),
         status: (4, 7, 1),
-        dsn_relayed: false,
     }
 }
 

@@ -13,6 +13,7 @@ mod exit;
 pub(crate) mod letter_file;
 mod print;
 mod queue;
+pub mod redact;
 mod route;
 mod service;
 pub mod sign;
@@ -56,6 +57,7 @@ enum Command {
     Route(route::RouteArgs),
     /// The store on disk.
     Store(store::StoreArgs),
+    Redact(redact::RedactArgs),
     Sign(sign::SignArgs),
     Verify(verify::VerifyArgs),
 }
@@ -77,6 +79,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Queue(args) => queue::run(args),
         Command::Route(args) => route::run(&args),
         Command::Store(args) => store::run(&args),
+        Command::Redact(args) => redact::run(&args),
         Command::Sign(args) => crate::run::sign_file(&args),
         Command::Verify(args) => control::block_on(verify::run(&args))?,
     }

@@ -1,375 +1,501 @@
-//! One transaction on a connection: MAIL, RCPT for everybody, the message, and an outcome for each recipient.
+//! One transaction on a link: MAIL, RCPT for each recipient, the message, and an outcome for each recipient.
 //!
-//! Promises: with PIPELINING and CHUNKING all of it is one write and one read; what the server said about one
-//! recipient decides about that recipient only; a connection that breaks leaves everybody undecided as "try later",
-//! never as refused, and says so if the final dot was out. Nothing is added to the message and nothing is missing:
-//! BDAT carries it as it is, DATA dot-stuffs after CRLF only (RFC 5321 §4.5.2).
+//! With PIPELINING and CHUNKING everything goes in one write and comes back in one read; with PIPELINING alone up to
+//! DATA (RFC 2920 §3.1: a lone dot after 354 with no recipient left); else one by one. Every reply is read, so that
+//! the next transaction never meets one of this one's. BDAT needs no dots (RFC 3030 §2), DATA doubles those after
+//! CRLF and no others (RFC 5321 §4.5.2), and adds nothing to a message that ends in CRLF.
 
-use std::fmt::Write;
+use std::borrow::Cow;
+use std::io::Write as _;
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::link::{Broken, Link, Outgoing};
-use super::outcome::{DialogueStage, Outcome, RemoteReply, Scene};
-use super::transaction::Transaction;
-use crate::clock::Clock;
+use super::Transaction;
+use super::link::{Link, LinkError};
+use super::outcome::{DialogueStage, NO_DSN_BEYOND, Outcome, RemoteReply, Scene};
 use crate::config::DialogueTimeouts;
-use crate::message::{Notify, Recipient, ReturnContent};
+use crate::message::{Notify, Recipient, ReturnContent, ReversePath};
 
-/// A message up to this size goes out with its envelope in one write; a larger one waits for the recipients'
-/// replies, so that nothing large is sent for nobody.
-const IN_ONE_WRITE: usize = 128 * 1024;
+/// Messages over this go only after the envelope was accepted: the round trip saved is worth less than the octets.
+const EAGER_LIMIT: usize = 256 * 1024;
 
-/// What a transaction came to.
-pub enum Transacted {
-    /// An outcome for each recipient.
-    Done(Vec<Outcome>),
-    /// The connection had gone stale before the server said anything about this mail: try a fresh one.
-    Stale,
+/// What a letter needs of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// Addresses or header fields in UTF-8 (RFC 6531).
+    pub smtputf8: bool,
+    /// Octets over 127 (RFC 6152).
+    pub eight_bit: bool,
+    /// REQUIRETLS (RFC 8689).
+    pub require_tls: bool,
+    /// Its octets.
+    pub size: u64,
 }
 
-/// What a server lacks for this message, found before anything is sent.
-fn unable(link: &Link, transaction: &Transaction, scene: &Scene) -> Option<Outcome> {
-    let extensions = &link.extensions;
-    let refused = |status, note: &str| Some(Outcome::Refused(scene.note(DialogueStage::Policy, status, note)));
-    if needs_smtputf8(transaction) && !extensions.smtputf8 {
-        return refused((5, 6, 7), "the message needs SMTPUTF8, and the server does not offer it");
-    }
-    if transaction.eight_bit && !extensions.eight_bit_mime {
-        return refused((5, 6, 3), "the message needs 8BITMIME, and the server does not offer it");
-    }
-    match extensions.size {
-        Some(limit) if limit > 0 && transaction.message.len() as u64 > limit => {
-            let note = format!("the message has {} octets, the server takes {limit}", transaction.message.len());
-            refused((5, 3, 4), &note)
-        }
-        _ => None,
-    }
-}
-
-/// RFC 6531 §3.4: asked for is not needed; a message all in ASCII goes to any server.
-fn needs_smtputf8(transaction: &Transaction) -> bool {
-    let message = &transaction.message;
-    let header = memchr::memmem::find(message, b"\r\n\r\n").map_or(&message[..], |end| &message[..end]);
-    transaction.recipients.iter().any(|recipient| recipient.address.needs_smtputf8())
-        || transaction.reverse_path.mailbox().is_some_and(crate::message::Mailbox::needs_smtputf8)
-        || (transaction.smtputf8 && !header.is_ascii())
-}
-
-fn mail_command(link: &Link, transaction: &Transaction) -> String {
-    let extensions = &link.extensions;
-    let mut command = format!("MAIL FROM:{}", transaction.reverse_path);
-    if extensions.size.is_some() {
-        // Writing to a string cannot fail.
-        let _ = write!(command, " SIZE={}", transaction.message.len());
-    }
-    if transaction.eight_bit && extensions.eight_bit_mime {
-        command.push_str(" BODY=8BITMIME");
-    }
-    if needs_smtputf8(transaction) {
-        command.push_str(" SMTPUTF8");
-    }
-    if extensions.dsn {
-        match transaction.return_content {
-            Some(ReturnContent::Full) => command.push_str(" RET=FULL"),
-            Some(ReturnContent::Headers) => command.push_str(" RET=HDRS"),
-            None => {}
-        }
-        if let Some(id) = &transaction.envelope_id {
-            let _ = write!(command, " ENVID={id}");
+impl Needs {
+    /// What the transaction needs. SMTPUTF8 is needed by its content, not because the sender declared it: declared
+    /// for safety by many clients, it would bounce plain mail at every older server.
+    pub fn of(transaction: &Transaction) -> Self {
+        let reverse_path = transaction.reverse_path.mailbox().is_some_and(crate::message::Mailbox::needs_smtputf8);
+        let addresses =
+            reverse_path || transaction.recipients.iter().any(|recipient| recipient.address.needs_smtputf8());
+        let fields = || {
+            let end = memchr::memmem::find(&transaction.message, b"\r\n\r\n").unwrap_or(transaction.message.len());
+            !transaction.message[..end].is_ascii()
+        };
+        Self {
+            smtputf8: addresses || (transaction.smtputf8 && fields()),
+            eight_bit: transaction.eight_bit,
+            require_tls: transaction.require_tls,
+            size: transaction.message.len() as u64,
         }
     }
-    if transaction.require_tls {
-        command.push_str(" REQUIRETLS");
-    }
-    command.push_str("\r\n");
-    command
-}
 
-fn rcpt_command(link: &Link, recipient: &Recipient, command: &mut String) {
-    let _ = write!(command, "RCPT TO:<{}>", recipient.address);
-    if link.extensions.dsn {
-        match recipient.notify {
-            Notify::Unspecified => {}
-            Notify::Never => command.push_str(" NOTIFY=NEVER"),
-            Notify::On { success, failure, delay } => {
-                let wanted = [(success, "SUCCESS"), (failure, "FAILURE"), (delay, "DELAY")];
-                let names: Vec<&str> = wanted.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
-                let _ = write!(command, " NOTIFY={}", names.join(","));
+    /// What the server lacks: a sentence for people and the status of the refusal, should no other server do better.
+    pub fn missing(&self, link: &Link) -> Option<(String, (u8, u16, u16))> {
+        let offered = &link.extensions;
+        if self.require_tls && !offered.require_tls {
+            return Some(("the server does not support REQUIRETLS".into(), super::connect::REQUIRETLS_STATUS));
+        }
+        if self.smtputf8 && !offered.smtputf8 {
+            let what = "the server does not support SMTPUTF8, which the letter's addresses or header need";
+            return Some((what.into(), (5, 6, 7)));
+        }
+        // An 8-bit body is made 7-bit before signing; what is left is signed by its author and must not be touched.
+        if self.eight_bit && !offered.eight_bit {
+            return Some(("the server does not support 8BITMIME, which the letter needs".into(), (5, 6, 3)));
+        }
+        match offered.size {
+            Some(Some(limit)) if self.size > limit => {
+                Some((format!("the letter has {} octets, the server takes {limit}", self.size), (5, 3, 4)))
             }
-        }
-        if let Some(original) = &recipient.original {
-            let _ = write!(command, " ORCPT={original}");
+            _ => None,
         }
     }
-    command.push_str("\r\n");
 }
 
-/// Dot-stuffing, without a copy where no line begins with a dot.
-pub fn stuffed(message: &Bytes) -> Bytes {
-    let finder = memchr::memmem::Finder::new(b"\r\n.");
-    if !message.starts_with(b".") && finder.find(message).is_none() {
-        return message.clone();
-    }
-    let mut out = Vec::with_capacity(message.len() + 64);
-    let mut from = 0;
-    if message.starts_with(b".") {
-        out.push(b'.');
-    }
-    for at in finder.find_iter(message) {
-        out.extend_from_slice(&message[from..at + 2]);
-        out.push(b'.');
-        from = at + 2;
-    }
-    out.extend_from_slice(&message[from..]);
-    Bytes::from(out)
+/// How a transaction ended. Recipients without an outcome were not decided.
+#[derive(Debug)]
+pub enum Ending {
+    /// Every recipient has its outcome.
+    Done,
+    /// A reused link turned out dead before anything began; a fresh one is to be tried at once.
+    Stale,
+    /// The server sent us away before it took anything: another host may be tried.
+    TurnedAway(Outcome),
 }
 
-/// A transaction under way.
-struct Dialogue<'d> {
-    link: &'d mut Link,
-    transaction: &'d Transaction,
-    timeouts: &'d DialogueTimeouts,
-    scene: Scene,
-    /// Decided recipients.
-    outcomes: Vec<Option<Outcome>>,
-    /// Was the server asked for a RSET first?
-    reset: bool,
-    /// Was this connection used before?
-    reused: bool,
+/// Where and when a transaction happens.
+pub struct Setting<'a> {
+    /// The letter.
+    pub transaction: &'a Transaction,
+    /// What it needs.
+    pub needs: Needs,
+    /// Time limits.
+    pub timeouts: &'a DialogueTimeouts,
+    /// Which of its recipients.
+    pub recipients: &'a [usize],
 }
 
-/// Runs a transaction. On return the link says whether it can be used again ([`Link::unclean`], or it is broken:
-/// the flag in the pair).
+/// Runs one transaction; writes outcomes into `outcomes` at the recipients' places.
 pub async fn transact(
     link: &mut Link,
-    transaction: &Transaction,
-    timeouts: &DialogueTimeouts,
-    clock: &dyn Clock,
-) -> (Transacted, bool) {
-    let scene = link.scene(clock);
-    if let Some(outcome) = unable(link, transaction, &scene) {
-        return (Transacted::Done(vec![outcome; transaction.recipients.len()]), true);
-    }
-    let (reset, reused) = (link.unclean, link.served > 0);
-    let outcomes = vec![None; transaction.recipients.len()];
-    let mut dialogue = Dialogue { link, transaction, timeouts, scene, outcomes, reset, reused };
-    let usable = dialogue.run().await;
-    let Dialogue { outcomes, link, scene, .. } = dialogue;
-    match usable {
-        Ok(usable) => {
-            link.served += 1;
-            let lost = || Outcome::TryLater(scene.note(DialogueStage::Rcpt, (4, 3, 0), "no reply for this recipient"));
-            (Transacted::Done(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect()), usable)
-        }
-        Err(StaleLink) => (Transacted::Stale, false),
+    setting: &Setting<'_>,
+    scene: &Scene,
+    outcomes: &mut [Option<Outcome>],
+) -> Ending {
+    let reused = link.transactions > 0;
+    link.transactions += 1;
+    let reset = std::mem::replace(&mut link.must_reset, true);
+    let run = Run { link, setting, scene, outcomes, accepted: Vec::new(), reused, reset };
+    match run.envelope_and_data().await {
+        Ok(()) => Ending::Done,
+        Err(ending) => ending,
     }
 }
 
-/// The reused connection was no longer good.
-struct StaleLink;
+struct Run<'a> {
+    link: &'a mut Link,
+    setting: &'a Setting<'a>,
+    scene: &'a Scene,
+    outcomes: &'a mut [Option<Outcome>],
+    accepted: Vec<usize>,
+    reused: bool,
+    reset: bool,
+}
 
-impl Dialogue<'_> {
-    async fn run(&mut self) -> Result<bool, StaleLink> {
-        let extensions = self.link.extensions;
-        let in_one = extensions.pipelining && extensions.chunking && self.transaction.message.len() <= IN_ONE_WRITE;
-        if in_one { self.in_one_write().await } else { self.in_steps().await }
-    }
+/// What goes out together with the envelope.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ride {
+    Chunk,
+    Data,
+    Nothing,
+}
 
-    /// RSET (if due), MAIL and all RCPT, as one string and their number of replies.
-    fn envelope(&self) -> (String, usize) {
-        let mut commands = String::with_capacity(256);
-        if self.reset {
-            commands.push_str("RSET\r\n");
-        }
-        commands.push_str(&mail_command(self.link, self.transaction));
-        for recipient in &self.transaction.recipients {
-            rcpt_command(self.link, recipient, &mut commands);
-        }
-        (commands, usize::from(self.reset) + 1 + self.transaction.recipients.len())
-    }
-
-    async fn in_one_write(&mut self) -> Result<bool, StaleLink> {
-        let message = &self.transaction.message;
-        let (mut commands, count) = self.envelope();
-        let _ = write!(commands, "BDAT {} LAST\r\n", message.len());
-        let mut out = Outgoing::one(Bytes::from(commands));
-        out.push(message.clone());
-        let mut replies = Vec::with_capacity(count + 1);
-        let patience = self.timeouts.final_reply;
-        let end = self.link.converse_into(&mut out, count + 1, patience, &mut replies).await;
-        self.read_envelope(&replies, end.as_ref().err())?;
-        if let Some(last) = replies.get(count) {
-            return Ok(self.conclude(last));
-        }
-        let stage = if replies.len() == count { DialogueStage::FinalReply } else { DialogueStage::Rcpt };
-        Ok(self.broken(stage, &end.err().unwrap_or(Broken::Closed), out.is_sent()))
-    }
-
-    async fn in_steps(&mut self) -> Result<bool, StaleLink> {
-        let extensions = self.link.extensions;
-        let (commands, count) = self.envelope();
-        let mut replies = Vec::with_capacity(count);
-        let mut end = Ok(());
-        if extensions.pipelining {
-            let mut out = Outgoing::one(Bytes::from(commands));
-            end = self.link.converse_into(&mut out, count, self.timeouts.command, &mut replies).await;
-        } else {
-            for command in commands.split_inclusive("\r\n") {
-                let mut out = Outgoing::one(Bytes::copy_from_slice(command.as_bytes()));
-                let wanted = replies.len() + 1;
-                end = self.link.converse_into(&mut out, wanted, self.timeouts.command, &mut replies).await;
-                // After a refused MAIL every RCPT would only be answered with 503.
-                let mail_refused = replies.len() == usize::from(self.reset) + 1
-                    && replies.last().is_some_and(|reply| reply.code >= 400);
-                if end.is_err() || mail_refused {
-                    break;
-                }
-            }
-        }
-        self.read_envelope(&replies, end.as_ref().err())?;
-        if let Err(broken) = end {
-            return Ok(self.broken(DialogueStage::Rcpt, &broken, false));
-        }
-        if self.outcomes.iter().all(Option::is_some) {
-            self.link.unclean = true;
-            return Ok(!closes(&replies));
-        }
-        Ok(if extensions.chunking { self.chunk().await } else { self.data().await })
-    }
-
-    async fn chunk(&mut self) -> bool {
-        let message = self.transaction.message.clone();
-        let mut out = Outgoing::one(Bytes::from(format!("BDAT {} LAST\r\n", message.len())));
-        out.push(message);
-        self.content(out, DialogueStage::FinalReply).await
-    }
-
-    async fn data(&mut self) -> bool {
-        let mut out = Outgoing::one(Bytes::from_static(b"DATA\r\n"));
-        let replies = self.link.converse(&mut out, 1, self.timeouts.command).await;
-        match replies {
-            Ok(replies) if replies[0].code == 354 => {}
-            Ok(replies) => {
-                let verdict = self.scene.judge(DialogueStage::Data, &replies[0]);
-                self.decide_rest(&verdict);
-                self.link.unclean = true;
-                return !closes(&replies);
-            }
-            Err(broken) => return self.broken(DialogueStage::Data, &broken, false),
-        }
-        let mut out = Outgoing::one(stuffed(&self.transaction.message));
-        let end: &'static [u8] = if self.transaction.message.ends_with(b"\r\n") { b".\r\n" } else { b"\r\n.\r\n" };
-        out.push(Bytes::from_static(end));
-        self.content(out, DialogueStage::FinalReply).await
-    }
-
-    /// Sends the content and reads the final reply.
-    async fn content(&mut self, mut out: Outgoing, stage: DialogueStage) -> bool {
-        let mut replies = Vec::with_capacity(1);
-        let patience = self.timeouts.final_reply.max(self.timeouts.data_block);
-        let end = self.link.converse_into(&mut out, 1, patience, &mut replies).await;
-        match (replies.first(), end) {
-            (Some(reply), end) => self.conclude(reply) && end.is_ok(),
-            (None, end) => self.broken(stage, &end.err().unwrap_or(Broken::Closed), out.is_sent()),
-        }
-    }
-
-    /// Reads the replies to RSET, MAIL and RCPT; decides about recipients that were refused.
-    fn read_envelope(&mut self, replies: &[RemoteReply], broken: Option<&Broken>) -> Result<(), StaleLink> {
-        let first = usize::from(self.reset);
-        let stale = |reply: Option<&RemoteReply>| match reply {
-            Some(reply) => matches!(reply.code, 421 | 503),
-            None => broken.is_some(),
+impl Run<'_> {
+    async fn envelope_and_data(mut self) -> Result<(), Ending> {
+        let offered = self.link.extensions;
+        let eager = self.setting.transaction.message.len() <= EAGER_LIMIT;
+        let ride = match (offered.pipelining, offered.chunking) {
+            (true, true) if eager => Ride::Chunk,
+            (true, false) if eager => Ride::Data,
+            _ => Ride::Nothing,
         };
-        // RFC 5321 §3.8: a server may close or lose its patience between transactions; that says nothing of this one.
-        if self.reused && (stale(replies.first()) || stale(replies.get(first))) {
-            return Err(StaleLink);
+        if offered.pipelining {
+            self.pipelined_envelope(ride).await?;
+        } else {
+            self.stepwise_envelope().await?;
         }
-        let Some(mail) = replies.get(first) else { return Ok(()) };
-        if mail.code / 100 != 2 {
-            let verdict = self.scene.judge(DialogueStage::Mail, mail);
-            self.decide_rest(&verdict);
-            return Ok(());
+        match ride {
+            Ride::Chunk => self.chunk_reply().await,
+            Ride::Data => self.data_reply().await,
+            Ride::Nothing if self.accepted.is_empty() => Ok(()),
+            Ride::Nothing if offered.chunking => {
+                let command = format!("BDAT {} LAST\r\n", self.setting.transaction.message.len());
+                let limit = self.setting.timeouts.data_block;
+                self.link.send([command.as_bytes(), &self.setting.transaction.message, b""], limit).await;
+                self.chunk_reply().await
+            }
+            Ride::Nothing => {
+                self.link.send([b"DATA\r\n", b"", b""], self.setting.timeouts.command).await;
+                self.data_reply().await
+            }
         }
-        for (outcome, reply) in self.outcomes.iter_mut().zip(replies.iter().skip(first + 1)) {
-            if reply.code / 100 != 2 {
-                *outcome = Some(self.scene.judge(DialogueStage::Rcpt, reply));
+    }
+
+    async fn pipelined_envelope(&mut self, ride: Ride) -> Result<(), Ending> {
+        let mut commands = std::mem::take(&mut self.link.scratch);
+        commands.clear();
+        if self.reset {
+            commands.extend_from_slice(b"RSET\r\n");
+        }
+        self.write_mail(&mut commands);
+        for place in self.setting.recipients {
+            self.write_rcpt(&mut commands, *place);
+        }
+        let message: &[u8] = match ride {
+            Ride::Chunk => {
+                let _ = write!(commands, "BDAT {} LAST\r\n", self.setting.transaction.message.len());
+                &self.setting.transaction.message
+            }
+            Ride::Data => {
+                commands.extend_from_slice(b"DATA\r\n");
+                b""
+            }
+            Ride::Nothing => b"",
+        };
+        self.link.send([&commands, message, b""], self.setting.timeouts.data_block).await;
+        self.link.scratch = commands;
+        if self.reset {
+            self.first_reply(DialogueStage::Mail).await?;
+        }
+        let mail = self.first_reply(DialogueStage::Mail).await?;
+        let refused = (mail.code / 100 != 2).then_some(mail);
+        for place in self.setting.recipients {
+            let reply = self.reply(DialogueStage::Rcpt, self.setting.timeouts.command).await?;
+            match &refused {
+                // Without a sender the replies to RCPT are about the order of commands.
+                Some(mail) => self.outcomes[*place] = Some(self.scene.by_reply(DialogueStage::Mail, mail.clone())),
+                None => self.take_rcpt(*place, reply)?,
             }
         }
         Ok(())
     }
 
-    /// The reply to the last octet decides about everybody who is still undecided.
-    fn conclude(&mut self, reply: &RemoteReply) -> bool {
-        if self.outcomes.iter().any(Option::is_none) {
-            let verdict = self.scene.judge(DialogueStage::FinalReply, reply);
-            self.decide_rest(&verdict);
+    async fn stepwise_envelope(&mut self) -> Result<(), Ending> {
+        let limit = self.setting.timeouts.command;
+        if self.reset {
+            self.link.send([b"RSET\r\n", b"", b""], limit).await;
+            self.first_reply(DialogueStage::Mail).await?;
         }
-        self.link.unclean = reply.code / 100 != 2;
-        !matches!(reply.code, 421 | 521)
+        let mut command = Vec::with_capacity(256);
+        self.write_mail(&mut command);
+        self.link.send([&command, b"", b""], limit).await;
+        let mail = self.first_reply(DialogueStage::Mail).await?;
+        for place in self.setting.recipients {
+            if mail.code / 100 != 2 {
+                self.outcomes[*place] = Some(self.scene.by_reply(DialogueStage::Mail, mail.clone()));
+                continue;
+            }
+            command.clear();
+            self.write_rcpt(&mut command, *place);
+            self.link.send([&command, b"", b""], limit).await;
+            let reply = self.reply(DialogueStage::Rcpt, limit).await?;
+            self.take_rcpt(*place, reply)?;
+        }
+        Ok(())
     }
 
-    fn decide_rest(&mut self, verdict: &Outcome) {
-        for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
-            *outcome = Some(verdict.clone());
+    /// The replies to RSET and MAIL. A reused link that fails here was dead or full all along (RFC 5321 §3.8 lets
+    /// a server hang up on an idle client): no attempt, no outcome. 421 on a fresh one: nothing was taken.
+    async fn first_reply(&mut self, stage: DialogueStage) -> Result<RemoteReply, Ending> {
+        match self.link.reply(self.setting.timeouts.command).await {
+            Ok(reply) if matches!(reply.code, 421 | 503) => {
+                self.link.doomed |= self.reused || reply.code == 421;
+                match (self.reused, reply.code) {
+                    (true, _) => Err(Ending::Stale),
+                    (false, 421) => Err(Ending::TurnedAway(self.scene.by_reply(stage, reply))),
+                    (false, _) => Ok(reply),
+                }
+            }
+            Ok(reply) => Ok(reply),
+            Err(_) if self.reused => Err(Ending::Stale),
+            Err(error) => Err(Ending::TurnedAway(self.scene.broken(stage, &error.to_string()))),
         }
     }
 
-    fn broken(&mut self, stage: DialogueStage, broken: &Broken, sent: bool) -> bool {
-        let stage = if sent { DialogueStage::FinalReply } else { stage };
-        let note = if sent {
-            format!("{broken} after the whole message was sent; it may have been delivered")
+    /// Any later reply; without one, everybody still undecided is deferred.
+    async fn reply(&mut self, stage: DialogueStage, limit: Duration) -> Result<RemoteReply, Ending> {
+        match self.link.reply(limit).await {
+            Ok(reply) if reply.code == 421 && stage != DialogueStage::FinalReply => {
+                self.link.doomed = true;
+                Err(self.defer_undecided(&self.scene.by_reply(stage, reply)))
+            }
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(self.defer_undecided(&self.break_off(stage, &error))),
+        }
+    }
+
+    fn break_off(&self, stage: DialogueStage, error: &LinkError) -> Outcome {
+        if stage == DialogueStage::FinalReply && self.link.all_sent() {
+            return self.scene.broken(stage, &format!("{error} after the whole letter was sent; it may have arrived"));
+        }
+        let stage = if stage == DialogueStage::FinalReply { DialogueStage::Data } else { stage };
+        self.scene.broken(stage, &error.to_string())
+    }
+
+    fn defer_undecided(&mut self, outcome: &Outcome) -> Ending {
+        for place in self.setting.recipients {
+            self.outcomes[*place].get_or_insert_with(|| outcome.clone());
+        }
+        Ending::Done
+    }
+
+    #[allow(clippy::unnecessary_wraps)] // 421 has been dealt with; the shape is that of the other readers
+    fn take_rcpt(&mut self, place: usize, reply: RemoteReply) -> Result<(), Ending> {
+        if reply.code / 100 == 2 {
+            self.accepted.push(place);
         } else {
-            broken.to_string()
-        };
-        let verdict = Outcome::TryLater(self.scene.note(stage, (4, 4, 2), note));
-        self.decide_rest(&verdict);
-        false
+            self.outcomes[place] = Some(self.scene.by_reply(DialogueStage::Rcpt, reply));
+        }
+        Ok(())
+    }
+
+    /// The reply to BDAT. With nobody accepted it is 503 or 554 and decides nothing.
+    async fn chunk_reply(&mut self) -> Result<(), Ending> {
+        let reply = self.reply(DialogueStage::FinalReply, self.setting.timeouts.final_reply).await?;
+        if reply.code / 100 != 2 || self.accepted.is_empty() {
+            // A server that refuses a chunk must still swallow it (RFC 3030 §2); one that does not would read the
+            // letter as commands. Not worth finding out on this link.
+            self.link.doomed = true;
+        }
+        self.settle(reply);
+        Ok(())
+    }
+
+    async fn data_reply(&mut self) -> Result<(), Ending> {
+        let limit = self.setting.timeouts.command;
+        let reply = self.reply(DialogueStage::Data, limit).await?;
+        if reply.code != 354 {
+            if reply.code / 100 < 4 {
+                self.link.doomed = true;
+            }
+            for place in std::mem::take(&mut self.accepted) {
+                self.outcomes[place] = Some(self.scene.by_reply(DialogueStage::Data, reply.clone()));
+            }
+            return Ok(());
+        }
+        let block = self.setting.timeouts.data_block;
+        if self.accepted.is_empty() {
+            self.link.send([b".\r\n", b"", b""], block).await;
+        } else {
+            let message = stuff_dots(&self.setting.transaction.message);
+            self.link.send([&message, terminator(&message), b""], block).await;
+        }
+        let reply = self.reply(DialogueStage::FinalReply, self.setting.timeouts.final_reply).await?;
+        self.settle(reply);
+        Ok(())
+    }
+
+    /// The final reply decides for everybody who was accepted.
+    fn settle(&mut self, reply: RemoteReply) {
+        let taken = reply.code / 100 == 2;
+        let believed = !taken || self.link.all_sent();
+        for place in std::mem::take(&mut self.accepted) {
+            let outcome = if believed {
+                self.scene.by_reply(DialogueStage::FinalReply, reply.clone())
+            } else {
+                let note = "the server said yes before it had the whole letter";
+                self.scene.deferred(DialogueStage::Data, Some(reply.clone()), note)
+            };
+            self.outcomes[place] = Some(self.annotate(outcome));
+        }
+        if taken && believed {
+            self.link.must_reset = false;
+        }
+        if reply.code == 421 {
+            self.link.doomed = true;
+        }
+    }
+
+    fn annotate(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Delivered(mut evidence) if !self.link.extensions.dsn => {
+                if !evidence.note.is_empty() {
+                    evidence.note.push_str("; ");
+                }
+                evidence.note.push_str(NO_DSN_BEYOND);
+                Outcome::Delivered(evidence)
+            }
+            other => other,
+        }
+    }
+
+    fn write_mail(&self, commands: &mut Vec<u8>) {
+        let (transaction, offered) = (self.setting.transaction, &self.link.extensions);
+        commands.extend_from_slice(b"MAIL FROM:");
+        match &transaction.reverse_path {
+            ReversePath::Null => commands.extend_from_slice(b"<>"),
+            ReversePath::Mailbox(mailbox) => write_path(commands, mailbox),
+        }
+        if offered.size.is_some() {
+            let _ = write!(commands, " SIZE={}", transaction.message.len());
+        }
+        if self.setting.needs.eight_bit {
+            commands.extend_from_slice(b" BODY=8BITMIME");
+        }
+        if self.setting.needs.smtputf8 {
+            commands.extend_from_slice(b" SMTPUTF8");
+        }
+        if self.setting.needs.require_tls {
+            commands.extend_from_slice(b" REQUIRETLS");
+        }
+        if offered.dsn {
+            match transaction.return_content {
+                // RFC 8689 §5: nobody down the line is asked to return the body of such a letter.
+                Some(_) if transaction.require_tls => commands.extend_from_slice(b" RET=HDRS"),
+                Some(ReturnContent::Full) => commands.extend_from_slice(b" RET=FULL"),
+                Some(ReturnContent::Headers) => commands.extend_from_slice(b" RET=HDRS"),
+                None => {}
+            }
+            if let Some(id) = transaction.envelope_id.as_deref().filter(|id| is_parameter(id, 100)) {
+                let _ = write!(commands, " ENVID={id}");
+            }
+        }
+        commands.extend_from_slice(b"\r\n");
+    }
+
+    fn write_rcpt(&self, commands: &mut Vec<u8>, place: usize) {
+        let recipient = &self.setting.transaction.recipients[place];
+        commands.extend_from_slice(b"RCPT TO:");
+        write_path(commands, &recipient.address);
+        if self.link.extensions.dsn {
+            write_notify(commands, recipient);
+            if let Some(original) = recipient.original.as_deref().filter(|text| is_parameter(text, 500)) {
+                let _ = write!(commands, " ORCPT={original}");
+            }
+        }
+        commands.extend_from_slice(b"\r\n");
     }
 }
 
-/// Did the server say that it closes?
-fn closes(replies: &[RemoteReply]) -> bool {
-    replies.last().is_some_and(|reply| matches!(reply.code, 421 | 521))
+fn write_path(commands: &mut Vec<u8>, mailbox: &crate::message::Mailbox) {
+    let _ = write!(commands, "<{}@{}>", mailbox.local_part(), mailbox.domain().as_str());
 }
 
-/// How long a whole transaction may take at most, for those who wait for its end.
-pub fn longest(timeouts: &DialogueTimeouts) -> Duration {
-    timeouts.connect + timeouts.greeting + timeouts.command * 6 + timeouts.final_reply * 2
+fn write_notify(commands: &mut Vec<u8>, recipient: &Recipient) {
+    match recipient.notify {
+        Notify::Unspecified => {}
+        Notify::Never => commands.extend_from_slice(b" NOTIFY=NEVER"),
+        Notify::On { success, failure, delay } => {
+            let mut separator = b" NOTIFY=".as_slice();
+            for (wanted, word) in [(success, "SUCCESS"), (failure, "FAILURE"), (delay, "DELAY")] {
+                if wanted {
+                    commands.extend_from_slice(separator);
+                    commands.extend_from_slice(word.as_bytes());
+                    separator = b",";
+                }
+            }
+        }
+    }
+}
+
+/// An `esmtp-value` that can stand in a command (RFC 5321 §4.1.2): printable ASCII, no space, no second `=`.
+fn is_parameter(text: &str, limit: usize) -> bool {
+    !text.is_empty() && text.len() <= limit && text.bytes().all(|b| b.is_ascii_graphic() && b != b'=')
+}
+
+/// Doubles each dot that begins a line, where a line begins after CRLF and nothing else. Borrowed if there is none.
+pub fn stuff_dots(message: &[u8]) -> Cow<'_, [u8]> {
+    let finder = memchr::memmem::Finder::new(b"\r\n.");
+    if !message.starts_with(b".") && finder.find(message).is_none() {
+        return Cow::Borrowed(message);
+    }
+    let mut stuffed = Vec::with_capacity(message.len() + 64);
+    if message.starts_with(b".") {
+        stuffed.push(b'.');
+    }
+    let mut done = 0;
+    for at in finder.find_iter(message) {
+        stuffed.extend_from_slice(&message[done..at + 3]);
+        stuffed.push(b'.');
+        done = at + 3;
+    }
+    stuffed.extend_from_slice(&message[done..]);
+    Cow::Owned(stuffed)
+}
+
+/// What ends the data: the message's own last CRLF is part of `CRLF.CRLF`.
+pub fn terminator(message: &[u8]) -> &'static [u8] {
+    if message.ends_with(b"\r\n") || message.is_empty() { b".\r\n" } else { b"\r\n.\r\n" }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use proptest::prelude::*;
 
-    use super::*;
-
-    fn unstuffed(octets: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut at_start = true;
+    /// What a receiving server does (RFC 5321 §4.5.2), written the slow way.
+    fn unstuff(data: &[u8]) -> Vec<u8> {
+        let mut message = Vec::new();
         let mut at = 0;
-        while at < octets.len() {
-            if at_start && octets[at] == b'.' {
-                at += 1;
-                at_start = false;
-                continue;
+        loop {
+            let line_end = data[at..].windows(2).position(|pair| pair == b"\r\n").map(|found| at + found + 2);
+            let line = &data[at..line_end.expect("the data ends in CRLF.CRLF")];
+            if line == b".\r\n" {
+                assert_eq!(at + 3, data.len(), "an early end of data");
+                return message;
             }
-            out.push(octets[at]);
-            at_start = octets[at] == b'\n' && at > 0 && octets[at - 1] == b'\r';
-            at += 1;
+            message.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+            at += line.len();
         }
-        out
+    }
+
+    fn on_the_wire(message: &[u8]) -> Vec<u8> {
+        let stuffed = stuff_dots(message);
+        let end = terminator(&stuffed);
+        [&stuffed, end].concat()
+    }
+
+    #[test]
+    fn only_a_dot_after_crlf_is_doubled() {
+        assert_eq!(on_the_wire(b"a\n.b\r.c\r\n.d\r\n"), b"a\n.b\r.c\r\n..d\r\n.\r\n");
+        assert_eq!(on_the_wire(b".\r\n.\r\n"), b"..\r\n..\r\n.\r\n");
+        assert_eq!(on_the_wire(b"no end"), b"no end\r\n.\r\n");
+        assert!(matches!(stuff_dots(b"nothing.to.do\r\n"), Cow::Borrowed(_)));
     }
 
     proptest! {
         #[test]
-        fn stuffing_is_undone_by_any_receiver(text in "(\\.|\r\n|\r|\n|[a-c]){0,40}") {
-            let message = Bytes::from(text.into_bytes());
-            let sent = stuffed(&message);
-            prop_assert_eq!(unstuffed(&sent), message.to_vec());
-            prop_assert!(!sent.windows(5).any(|w| w == b"\r\n.\r\n") && !sent.starts_with(b".\r\n"));
+        fn unstuffing_undoes_stuffing(
+            parts in prop::collection::vec(prop::sample::select(vec!["\r\n", ".", "a", "\n", "\r", "..", "x.y"]), 0..40)
+        ) {
+            let message = format!("{}\r\n", parts.concat());
+            prop_assert_eq!(unstuff(&on_the_wire(message.as_bytes())), message.as_bytes());
+        }
+
+        #[test]
+        fn parameters_never_carry_a_line_end(text: String) {
+            prop_assert!(!is_parameter(&text, 100) || !text.chars().any(|c| c.is_control() || c == ' '));
         }
     }
 }

@@ -1,41 +1,65 @@
-//! A connection to a receiving server: greeted, introduced, and under TLS where policy has it.
+//! One connection to a server: commands out, replies in, with a time limit on each step.
 //!
-//! Promises: every step has its own time limit; nothing that came before the handshake is read after it (a server
-//! that says more than "220" to STARTTLS is cut off, RFC 3207 §4.2); what the server says while we still write is
-//! read meanwhile, so that neither side can hold up the other.
+//! Promises: while octets go out, replies that come early are read, so that two full buffers never block each other;
+//! a write without progress ends by its time limit. A write that failed is told by the next [`Link::reply`], after
+//! whatever the server said before it hung up: that explains more than "broken pipe".
 
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
-use rustls_pki_types::ServerName;
-use tokio::io::ReadBuf;
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
+use metrics::gauge;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::outcome::{DialogueStage, Evidence, RemoteReply, Scene, TlsFacts};
-use super::reply::{BadReply, ReplyReader};
-use super::stream::{Dialer, Stream};
-use super::targets::Target;
-use super::tls::ClientTls;
-use crate::clock::Clock;
-use crate::config::DialogueTimeouts;
-use crate::sign::TlsLevel;
+use super::dialer::Stream;
+use super::outcome::{RemoteReply, TlsFacts};
+use super::reply::{ReplyError, ReplyReader};
 
-const READ_OCTETS: usize = 4096;
+/// How long the last words of a server are waited for when our write failed.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long `QUIT` may take.
+const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What the server offers (its EHLO reply).
+/// The connection is of no further use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// The server closed it.
+    #[error("the server closed the connection")]
+    Closed,
+    /// A step took too long.
+    #[error("the server did not answer within {} s", .0.as_secs())]
+    NoReply(Duration),
+    /// The server takes no octets.
+    #[error("the server took no data for {} s", .0.as_secs())]
+    Stalled(Duration),
+    /// The operating system or TLS says so.
+    #[error("the connection broke: {0}")]
+    Io(String),
+    /// The server does not speak SMTP.
+    #[error(transparent)]
+    Reply(#[from] ReplyError),
+}
+
+impl From<io::Error> for LinkError {
+    fn from(error: io::Error) -> Self {
+        // rustls reports a close without close_notify as an unexpected end: the same to us.
+        if error.kind() == io::ErrorKind::UnexpectedEof { Self::Closed } else { Self::Io(error.to_string()) }
+    }
+}
+
+/// What EHLO offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[allow(clippy::struct_excessive_bools)] // each is one line of the server's reply
+#[allow(clippy::struct_excessive_bools)] // each is one keyword of the EHLO reply
 pub struct Extensions {
     /// RFC 2920.
     pub pipelining: bool,
     /// RFC 3030.
     pub chunking: bool,
     /// RFC 6152.
-    pub eight_bit_mime: bool,
+    pub eight_bit: bool,
     /// RFC 6531.
     pub smtputf8: bool,
     /// RFC 3461.
@@ -44,483 +68,244 @@ pub struct Extensions {
     pub starttls: bool,
     /// RFC 8689.
     pub require_tls: bool,
-    /// RFC 1870; 0 means no limit was named.
-    pub size: Option<u64>,
+    /// RFC 1870: offered, and the limit if one is told.
+    pub size: Option<Option<u64>>,
+    /// RFC 9422 `RCPTMAX`.
+    pub recipients: Option<usize>,
+    /// RFC 9422 `MAILMAX`.
+    pub letters: Option<usize>,
 }
 
 impl Extensions {
-    /// Reads the text of an EHLO reply.
-    pub fn read(text: &str) -> Self {
-        let mut found = Self::default();
-        for line in text.lines().skip(1) {
+    /// Reads the reply to EHLO; its first line is the server's name.
+    pub fn read(reply: &RemoteReply) -> Self {
+        let mut offered = Self::default();
+        for line in reply.text.lines().skip(1) {
             let mut words = line.split_ascii_whitespace();
-            match words.next().unwrap_or_default().to_ascii_uppercase().as_str() {
-                "PIPELINING" => found.pipelining = true,
-                "CHUNKING" => found.chunking = true,
-                "8BITMIME" => found.eight_bit_mime = true,
-                "SMTPUTF8" => found.smtputf8 = true,
-                "DSN" => found.dsn = true,
-                "STARTTLS" => found.starttls = true,
-                "REQUIRETLS" => found.require_tls = true,
-                "SIZE" => found.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
+            let Some(keyword) = words.next() else { continue };
+            match keyword.to_ascii_uppercase().as_str() {
+                "PIPELINING" => offered.pipelining = true,
+                "CHUNKING" => offered.chunking = true,
+                "8BITMIME" => offered.eight_bit = true,
+                "SMTPUTF8" => offered.smtputf8 = true,
+                "DSN" => offered.dsn = true,
+                "STARTTLS" => offered.starttls = true,
+                "REQUIRETLS" => offered.require_tls = true,
+                // RFC 1870 §4: zero means no fixed limit.
+                "SIZE" => offered.size = Some(words.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0)),
+                "LIMITS" => offered.read_limits(words),
                 _ => {}
             }
         }
-        found
+        offered
+    }
+
+    fn read_limits<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
+        for word in words {
+            let Some((name, value)) = word.split_once('=') else { continue };
+            let value = value.parse().ok().filter(|n| *n > 0);
+            if name.eq_ignore_ascii_case("RCPTMAX") {
+                self.recipients = value;
+            } else if name.eq_ignore_ascii_case("MAILMAX") {
+                self.letters = value;
+            }
+        }
     }
 }
 
-/// What a connection must be like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LinkPolicy {
-    /// TLS.
-    pub tls: TlsLevel,
-    /// The server must offer REQUIRETLS under verified TLS.
-    pub require_tls: bool,
-}
+/// Counts an open connection as long as it lives.
+struct Open;
 
-/// Why a host gave no connection; the next one may.
-#[derive(Debug, Clone)]
-pub struct NoLink {
-    /// What happened.
-    pub evidence: Evidence,
-    /// The host lacks REQUIRETLS, and the mail asks for it.
-    pub lacks_require_tls: bool,
-}
-
-/// What ended a connection.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
-    /// The other side closed.
-    #[error("the server closed the connection")]
-    Closed,
-    /// The system reports an error.
-    #[error("{0}")]
-    Io(String),
-    /// Nothing moved for so long.
-    #[error("no progress for {0:?}")]
-    Stalled(Duration),
-    /// Not SMTP.
-    #[error(transparent)]
-    Bad(#[from] BadReply),
-}
-
-impl From<io::Error> for Broken {
-    fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::UnexpectedEof { Self::Closed } else { Self::Io(error.to_string()) }
-    }
-}
-
-/// Counts open connections for the metric.
-struct Counted;
-
-impl Counted {
+impl Open {
     fn new() -> Self {
-        metrics::gauge!("waxseal_delivery_connections").increment(1.0);
+        gauge!("waxseal_delivery_connections").increment(1.0);
         Self
     }
 }
 
-impl Drop for Counted {
+impl Drop for Open {
     fn drop(&mut self) {
-        metrics::gauge!("waxseal_delivery_connections").decrement(1.0);
+        gauge!("waxseal_delivery_connections").decrement(1.0);
     }
 }
 
-/// See the module.
+/// A connection, greeted or not.
 pub struct Link {
     stream: Box<dyn Stream>,
     replies: ReplyReader,
+    write_error: Option<LinkError>,
+    /// Commands are put together here; kept so that a letter on a reused link allocates nothing for them.
+    pub(super) scratch: Vec<u8>,
     /// What the server offers.
     pub extensions: Extensions,
-    /// The host.
-    pub target: Target,
-    /// Its TLS.
+    /// The name that was looked up.
+    pub host: String,
+    /// The address that answered.
+    pub address: std::net::IpAddr,
+    /// The TLS, if any.
     pub tls: Option<TlsFacts>,
-    /// Transactions so far.
-    pub served: usize,
-    /// The last transaction did not come to its end: RSET first.
-    pub unclean: bool,
-    _counted: Counted,
+    /// Worth remembering, for evidence.
+    pub note: String,
+    /// Transactions that were begun on it.
+    pub transactions: usize,
+    /// The last transaction did not end well: RSET goes before the next.
+    pub must_reset: bool,
+    /// Not to be used again.
+    pub doomed: bool,
+    open: Open,
 }
 
-/// What opening a connection needs.
-pub struct Opening<'o> {
-    /// Opens sockets.
-    pub dialer: &'o dyn Dialer,
-    /// TLS configurations.
-    pub tls: &'o ClientTls,
-    /// Time limits.
-    pub timeouts: &'o DialogueTimeouts,
-    /// The time, for evidence.
-    pub clock: &'o dyn Clock,
-    /// What we call ourselves.
-    pub ehlo: &'o str,
-    /// The source address.
-    pub source: Option<std::net::IpAddr>,
-}
-
-impl Opening<'_> {
-    /// Opens a connection to `target` as `policy` wants it. A handshake that fails is followed by one attempt in
-    /// the clear if the policy is opportunistic: refusing would deliver to nobody what anybody may read anyway
-    /// (RFC 7435), and it is counted and recorded.
-    pub async fn open(&self, target: &Target, policy: LinkPolicy) -> Result<Link, NoLink> {
-        match self.attempt(target, policy, true).await {
-            Err(NoLink { evidence, .. })
-                if evidence.stage == DialogueStage::Tls && policy.tls == TlsLevel::Opportunistic =>
-            {
-                count_tls("none", policy.tls, "handshake-failed");
-                self.attempt(target, policy, false).await
-            }
-            other => other,
-        }
-    }
-
-    fn scene(&self, target: &Target, tls: Option<TlsFacts>) -> Scene {
-        Scene {
-            at: self.clock.now(),
-            host: Some(target.host.clone()),
-            address: Some(target.address.ip()),
-            tls,
-            dsn: false,
-        }
-    }
-
-    async fn attempt(&self, target: &Target, policy: LinkPolicy, encrypt: bool) -> Result<Link, NoLink> {
-        let scene = self.scene(target, None);
-        let fail = |stage, note: String| NoLink {
-            evidence: scene.note(stage, (4, 4, if stage == DialogueStage::Connect { 1 } else { 2 }), note),
-            lacks_require_tls: false,
-        };
-        let refuse =
-            |stage, reply: &RemoteReply| NoLink { evidence: scene.reply(stage, reply), lacks_require_tls: false };
-        let dial = self.dialer.dial(target.address, self.source);
-        let stream = match timeout(self.timeouts.connect, dial).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(fail(DialogueStage::Connect, error.to_string())),
-            Err(_) => {
-                return Err(fail(DialogueStage::Connect, format!("no answer within {:?}", self.timeouts.connect)));
-            }
-        };
-        let mut link = Link {
-            stream,
-            replies: ReplyReader::default(),
-            extensions: Extensions::default(),
-            target: target.clone(),
-            tls: None,
-            served: 0,
-            unclean: false,
-            _counted: Counted::new(),
-        };
-        let greeting = link.converse(&mut Outgoing::nothing(), 1, self.timeouts.greeting).await;
-        let greeting = greeting.map_err(|e| fail(DialogueStage::Greeting, e.to_string()))?;
-        if greeting[0].code != 220 {
-            return Err(refuse(DialogueStage::Greeting, &greeting[0]));
-        }
-        self.introduce(&mut link).await.map_err(|end| end.into_no_link(&scene))?;
-        if encrypt && link.extensions.starttls {
-            link = self.encrypt(link, policy, &scene).await?;
-        } else if policy.tls > TlsLevel::Opportunistic {
-            let note = "the policy asks for TLS, and the server does not offer STARTTLS";
-            return Err(fail(DialogueStage::Tls, note.to_owned()));
-        }
-        if policy.require_tls && !link.extensions.require_tls {
-            let note = "the message asks for REQUIRETLS, and the server does not offer it";
-            let evidence = self.scene(target, link.tls.clone()).note(DialogueStage::Policy, (5, 7, 30), note);
-            return Err(NoLink { evidence, lacks_require_tls: true });
-        }
-        if link.tls.is_none() {
-            count_tls("none", policy.tls, if encrypt { "not-offered" } else { "fell-back" });
-        }
-        Ok(link)
-    }
-
-    async fn introduce(&self, link: &mut Link) -> Result<(), End> {
-        let ehlo = Bytes::from(format!("EHLO {}\r\n", self.ehlo));
-        let replies = link.converse(&mut Outgoing::one(ehlo), 1, self.timeouts.command).await?;
-        match replies[0].code {
-            250 => {
-                link.extensions = Extensions::read(&replies[0].text);
-                Ok(())
-            }
-            // RFC 5321 §3.2: a server that knows no EHLO knows HELO.
-            500..=504 if link.tls.is_none() => {
-                let helo = Bytes::from(format!("HELO {}\r\n", self.ehlo));
-                let replies = link.converse(&mut Outgoing::one(helo), 1, self.timeouts.command).await?;
-                if replies[0].code == 250 { Ok(()) } else { Err(End::Refused(replies[0].clone())) }
-            }
-            _ => Err(End::Refused(replies[0].clone())),
-        }
-    }
-
-    async fn encrypt(&self, mut link: Link, policy: LinkPolicy, scene: &Scene) -> Result<Link, NoLink> {
-        let fail = |note: String| NoLink {
-            evidence: scene.note(DialogueStage::Tls, (4, 7, 5), note),
-            lacks_require_tls: false,
-        };
-        let command = Bytes::from_static(b"STARTTLS\r\n");
-        let replies = link.converse(&mut Outgoing::one(command), 1, self.timeouts.command).await;
-        let replies = replies.map_err(|e| fail(format!("STARTTLS: {e}")))?;
-        if replies[0].code != 220 {
-            return Err(NoLink { evidence: scene.reply(DialogueStage::Tls, &replies[0]), lacks_require_tls: false });
-        }
-        if link.replies.surplus() > 0 {
-            return Err(fail("the server sent more than the reply to STARTTLS in the clear".to_owned()));
-        }
-        let name = server_name(&link.target).map_err(fail)?;
-        let connector = TlsConnector::from(self.tls.config(policy.tls));
-        let stream =
-            std::mem::replace(&mut link.stream, Box::new(tokio::io::join(tokio::io::empty(), tokio::io::sink())));
-        let handshake = timeout(self.timeouts.command, connector.connect(name, stream));
-        let stream = match handshake.await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(fail(format!("TLS handshake: {error}"))),
-            Err(_) => return Err(fail(format!("TLS handshake: no progress for {:?}", self.timeouts.command))),
-        };
-        let session = stream.get_ref().1;
-        let version = session.protocol_version().and_then(|v| v.as_str()).unwrap_or("unknown").replace("v1_", "v1.");
-        let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown");
-        let verified = policy.tls == TlsLevel::Verify;
-        count_tls(&version, policy.tls, "ok");
-        link.tls = Some(TlsFacts { version, cipher: cipher.to_owned(), verified, policy: policy.tls });
-        link.stream = Box::new(stream);
-        link.replies = ReplyReader::default();
-        let scene = self.scene(&link.target.clone(), link.tls.clone());
-        self.introduce(&mut link).await.map_err(|end| end.into_no_link(&scene))?;
-        Ok(link)
-    }
-}
-
-/// Why the introduction failed.
-enum End {
-    Refused(RemoteReply),
-    Broken(Broken),
-}
-
-impl From<Broken> for End {
-    fn from(broken: Broken) -> Self {
-        Self::Broken(broken)
-    }
-}
-
-impl End {
-    fn into_no_link(self, scene: &Scene) -> NoLink {
-        let evidence = match self {
-            Self::Refused(reply) => scene.reply(DialogueStage::Ehlo, &reply),
-            Self::Broken(broken) => scene.note(DialogueStage::Ehlo, (4, 4, 2), broken.to_string()),
-        };
-        NoLink { evidence, lacks_require_tls: false }
-    }
-}
-
-fn server_name(target: &Target) -> Result<ServerName<'static>, String> {
-    let host = target.host.trim_matches(['[', ']']).to_owned();
-    ServerName::try_from(host).map_err(|e| format!("{}: {e}", target.host))
-}
-
-fn count_tls(version: &str, policy: TlsLevel, result: &'static str) {
-    let policy = match policy {
-        TlsLevel::Opportunistic => "opportunistic",
-        TlsLevel::Require => "require",
-        TlsLevel::Verify => "verify",
-    };
-    let version = version.to_owned();
-    metrics::counter!("waxseal_delivery_tls_total", "version" => version, "policy" => policy, "result" => result)
-        .increment(1);
-}
-
-/// Octets on their way out, without copying the message.
-#[derive(Debug, Default)]
-pub struct Outgoing {
-    pieces: std::collections::VecDeque<Bytes>,
-}
-
-impl Outgoing {
-    /// Nothing to send.
-    pub fn nothing() -> Self {
-        Self::default()
-    }
-
-    /// One piece.
-    pub fn one(piece: Bytes) -> Self {
-        let mut all = Self::default();
-        all.push(piece);
-        all
-    }
-
-    /// Adds a piece at the end.
-    pub fn push(&mut self, piece: Bytes) {
-        if !piece.is_empty() {
-            self.pieces.push_back(piece);
-        }
-    }
-
-    /// Is everything sent?
-    pub fn is_sent(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
-    fn poll_write(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut slices = [io::IoSlice::new(&[]); 8];
-        let mut count = 0;
-        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-            *slice = io::IoSlice::new(piece);
-            count += 1;
-        }
-        let written = match Pin::new(stream).poll_write_vectored(cx, &slices[..count]) {
-            Poll::Ready(Ok(written)) => written,
-            other => return other,
-        };
-        let mut rest = written;
-        while let Some(first) = self.pieces.front_mut() {
-            if rest < first.len() {
-                first.advance(rest);
-                break;
-            }
-            rest -= first.len();
-            self.pieces.pop_front();
-        }
-        Poll::Ready(Ok(written))
-    }
+enum Step {
+    Wrote(usize),
+    Heard,
 }
 
 impl Link {
-    /// The scene of what happens on this connection.
-    pub fn scene(&self, clock: &dyn Clock) -> Scene {
-        Scene {
-            at: clock.now(),
-            host: Some(self.target.host.clone()),
-            address: Some(self.target.address.ip()),
-            tls: self.tls.clone(),
-            dsn: self.extensions.dsn,
+    /// A fresh connection; nothing was said yet.
+    pub fn new(stream: Box<dyn Stream>, host: &str, address: std::net::IpAddr) -> Self {
+        Self {
+            stream,
+            replies: ReplyReader::default(),
+            write_error: None,
+            scratch: Vec::new(),
+            extensions: Extensions::default(),
+            host: host.to_owned(),
+            address,
+            tls: None,
+            note: String::new(),
+            transactions: 0,
+            must_reset: false,
+            doomed: false,
+            open: Open::new(),
         }
     }
 
-    /// Sends `out` and reads `wanted` replies, whichever comes first; `patience` is the time without any progress.
-    ///
-    /// Returns with fewer replies only in the error; those that were read by then are lost with the connection.
-    pub async fn converse(
-        &mut self,
-        out: &mut Outgoing,
-        wanted: usize,
-        patience: Duration,
-    ) -> Result<Vec<RemoteReply>, Broken> {
-        let mut replies = Vec::with_capacity(wanted);
-        self.converse_into(out, wanted, patience, &mut replies).await?;
-        Ok(replies)
+    /// Takes the stream out, to be wrapped in TLS. Refused while anything that came in plain text is unread:
+    /// carried over, it would pass for a reply inside TLS (RFC 3207 §4.2, CVE-2011-0411).
+    pub fn into_stream(self) -> Result<Box<dyn Stream>, LinkError> {
+        if self.replies.has_leftovers() {
+            return Err(LinkError::Io("plain text was injected after the reply to STARTTLS".into()));
+        }
+        Ok(self.stream)
     }
 
-    /// Like [`Link::converse`], but keeps the replies that came before an error.
-    pub async fn converse_into(
-        &mut self,
-        out: &mut Outgoing,
-        wanted: usize,
-        patience: Duration,
-        replies: &mut Vec<RemoteReply>,
-    ) -> Result<(), Broken> {
-        let mut flushed = out.is_sent();
-        loop {
-            while replies.len() < wanted {
-                match self.replies.next_reply()? {
-                    Some(reply) => replies.push(reply),
-                    None => break,
-                }
+    /// Sends all of it, reading early replies meanwhile. `limit` bounds each step of progress, not the whole.
+    /// A failure is told by the next [`Link::reply`].
+    pub async fn send(&mut self, chunks: [&[u8]; 3], limit: Duration) {
+        if self.write_error.is_none()
+            && let Err(error) = self.send_all(chunks, limit).await
+        {
+            self.write_error = Some(error);
+            self.doomed = true;
+        }
+    }
+
+    async fn send_all(&mut self, chunks: [&[u8]; 3], limit: Duration) -> Result<(), LinkError> {
+        let mut slices = chunks.map(IoSlice::new);
+        let mut rest: &mut [IoSlice<'_>] = &mut slices;
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            let step = timeout(limit, poll_fn(|cx| self.poll_write_or_read(cx, rest))).await;
+            match step.map_err(|_| LinkError::Stalled(limit))?? {
+                Step::Wrote(octets) => IoSlice::advance_slices(&mut rest, octets),
+                Step::Heard => {}
             }
-            if replies.len() >= wanted && out.is_sent() && flushed {
+        }
+        loop {
+            let step = timeout(limit, poll_fn(|cx| self.poll_flush_or_read(cx))).await;
+            if let Step::Wrote(_) = step.map_err(|_| LinkError::Stalled(limit))?? {
                 return Ok(());
             }
-            let reading = replies.len() < wanted;
-            let stream = &mut *self.stream;
-            let inbox = &mut self.replies;
-            let step = std::future::poll_fn(|cx| step(stream, out, &mut flushed, reading, inbox, cx));
-            match timeout(patience, step).await {
-                Ok(result) => result?,
-                Err(_) => return Err(Broken::Stalled(patience)),
-            }
         }
     }
 
-    /// Says goodbye and does not wait long for the answer.
+    fn poll_write_or_read(&mut self, cx: &mut Context<'_>, rest: &[IoSlice<'_>]) -> Poll<Result<Step, LinkError>> {
+        match Pin::new(&mut self.stream).poll_write_vectored(cx, rest) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(LinkError::Closed)),
+            Poll::Ready(Ok(octets)) => Poll::Ready(Ok(Step::Wrote(octets))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Pending => self.poll_hear(cx).map_ok(|()| Step::Heard),
+        }
+    }
+
+    fn poll_flush_or_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, LinkError>> {
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(Step::Wrote(0))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Pending => self.poll_hear(cx).map_ok(|()| Step::Heard),
+        }
+    }
+
+    /// Reads what is there; ready once anything was.
+    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        let mut space = [std::mem::MaybeUninit::uninit(); 4_096];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(Err(LinkError::Closed)),
+            Poll::Ready(Ok(())) => Poll::Ready(self.replies.feed(buffer.filled()).map_err(LinkError::from)),
+        }
+    }
+
+    /// The next reply. `limit` bounds the whole reply, however it drips in.
+    pub async fn reply(&mut self, limit: Duration) -> Result<RemoteReply, LinkError> {
+        let limit = if self.write_error.is_some() { limit.min(LAST_WORDS) } else { limit };
+        let result = self.next_reply(limit).await;
+        if let Err(error) = result {
+            self.doomed = true;
+            return Err(self.write_error.clone().unwrap_or(error));
+        }
+        result
+    }
+
+    async fn next_reply(&mut self, limit: Duration) -> Result<RemoteReply, LinkError> {
+        let mut deadline = None;
+        loop {
+            if let Some(reply) = self.replies.next_reply()? {
+                return Ok(reply);
+            }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + limit);
+            timeout_at(deadline, poll_fn(|cx| self.poll_hear(cx))).await.map_err(|_| LinkError::NoReply(limit))??;
+        }
+    }
+
+    /// One command and its reply.
+    pub async fn ask(&mut self, command: &[u8], limit: Duration) -> Result<RemoteReply, LinkError> {
+        self.send([command, b"", b""], limit).await;
+        self.reply(limit).await
+    }
+
+    /// One EHLO: its reply is kept whole.
+    pub async fn ask_ehlo(&mut self, command: &[u8], limit: Duration) -> Result<RemoteReply, LinkError> {
+        self.replies.keep_whole_text(true);
+        let reply = self.ask(command, limit).await;
+        self.replies.keep_whole_text(false);
+        reply
+    }
+
+    /// Did everything that was sent leave this machine?
+    pub fn all_sent(&self) -> bool {
+        self.write_error.is_none()
+    }
+
+    /// Is an idle link still as it was left: open, and silent? Costs no system call when nothing came in.
+    pub async fn is_quiet(&mut self) -> bool {
+        if self.doomed || self.replies.has_leftovers() {
+            return false;
+        }
+        poll_fn(|cx| Poll::Ready(self.poll_hear(cx).is_pending())).await
+    }
+
+    /// `QUIT`, politely but not patiently.
     pub async fn quit(mut self) {
-        let goodbye = Bytes::from_static(b"QUIT\r\n");
-        // The connection ends either way.
-        let _ = self.converse(&mut Outgoing::one(goodbye), 1, Duration::from_secs(2)).await;
-    }
-
-    /// Does the connection look alive? A server that has closed, or said something unasked, is seen here.
-    pub fn looks_alive(&mut self) -> bool {
-        let mut buffer = [0; 64];
-        let mut buffer = ReadBuf::new(&mut buffer);
-        let waker = std::task::Waker::noop();
-        let read = Pin::new(&mut *self.stream).poll_read(&mut Context::from_waker(waker), &mut buffer);
-        read.is_pending() && self.replies.surplus() == 0
-    }
-}
-
-/// Moves octets either way; ready when anything moved.
-fn step(
-    stream: &mut dyn Stream,
-    out: &mut Outgoing,
-    flushed: &mut bool,
-    reading: bool,
-    inbox: &mut ReplyReader,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), Broken>> {
-    let mut moved = false;
-    while !out.is_sent() {
-        match out.poll_write(stream, cx) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(Broken::Closed)),
-            Poll::Ready(Ok(_)) => {
-                *flushed = false;
-                moved = true;
+        let farewell = async {
+            if !self.doomed {
+                let _ = self.ask(b"QUIT\r\n", FAREWELL).await;
             }
-            Poll::Ready(Err(error)) => return Poll::Ready(read_last_words(stream, inbox, cx, error)),
-            Poll::Pending => break,
-        }
-    }
-    if out.is_sent() && !*flushed {
-        match Pin::new(&mut *stream).poll_flush(cx) {
-            Poll::Ready(Ok(())) => {
-                *flushed = true;
-                moved = true;
-            }
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-            Poll::Pending => {}
-        }
-    }
-    if reading {
-        match read_once(stream, inbox, cx) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(Broken::Closed)),
-            Poll::Ready(Ok(_)) => moved = true,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-            Poll::Pending => {}
-        }
-    }
-    if moved { Poll::Ready(Ok(())) } else { Poll::Pending }
-}
-
-fn read_once(stream: &mut dyn Stream, inbox: &mut ReplyReader, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    let mut buffer = [0; READ_OCTETS];
-    let mut buffer = ReadBuf::new(&mut buffer);
-    match Pin::new(stream).poll_read(cx, &mut buffer) {
-        Poll::Ready(Ok(())) => {
-            inbox.feed(buffer.filled());
-            Poll::Ready(Ok(buffer.filled().len()))
-        }
-        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        Poll::Pending => Poll::Pending,
-    }
-}
-
-/// A server that hangs up while we write may have said why ("421", "552"): that is worth more than the error.
-fn read_last_words(
-    stream: &mut dyn Stream,
-    inbox: &mut ReplyReader,
-    cx: &mut Context<'_>,
-    error: io::Error,
-) -> Result<(), Broken> {
-    match read_once(stream, inbox, cx) {
-        Poll::Ready(Ok(octets)) if octets > 0 => Ok(()),
-        _ => Err(error.into()),
+            let _ = self.stream.shutdown().await;
+        };
+        let _ = timeout(FAREWELL, farewell).await;
+        drop(self.open);
     }
 }

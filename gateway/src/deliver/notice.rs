@@ -1,11 +1,12 @@
-//! Notices to senders: failure, delay and success (RFC 3461, RFC 3464, RFC 6522; RFC 6533 for addresses in UTF-8).
+//! Notices to senders: failure, delay and relay reports (RFC 3461, RFC 3464, RFC 6522).
 //!
-//! Promises: never about a notice, never to the null reverse-path, never against NOTIFY; the body of mail that asked
-//! for REQUIRETLS is not in it (RFC 8689 §5), nor one larger than [`RETURNED_OCTETS`]; the words say what happened,
-//! with the other server's own reply, and what the sender can do. The message goes through redaction and sealing
-//! like every other.
+//! Promises: to the reverse-path and from `<>`; never about a notice, never where `NOTIFY` says no; the first part
+//! says in plain words what happened and what to do, the second says it to programs, the third returns the message
+//! or its header as `RET` asks. Everything is 7-bit: UTF-8 addresses are written `\x{…}` (RFC 6533 §3), original
+//! messages in UTF-8 or with 8-bit octets ride as base64 in `message/global` (RFC 6532 §3.7).
+//! Refuses to return a body under REQUIRETLS (RFC 8689 §5), about mere delays, and over 50 KB.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 
 use bytes::Bytes;
 use mail_send::mail_builder::MessageBuilder;
@@ -15,419 +16,378 @@ use mail_send::mail_builder::mime::{BodyPart, MimePart};
 
 use super::outcome::Evidence;
 use crate::clock::Timestamp;
-use crate::message::{DomainName, Envelope, Recipient, ReturnContent, ReversePath};
-use crate::schedule::NoticeKind;
+use crate::ids::LetterId;
+use crate::message::{DomainName, Envelope, Mailbox, Recipient, ReturnContent, ReversePath};
 use crate::store::LetterRecord;
 
-/// A message up to this size is returned whole if the sender did not say otherwise.
-pub const RETURNED_OCTETS: usize = 50 * 1024;
+/// A larger message is not returned whole, whatever `RET` says (RFC 3461 §4.3 leaves that to us).
+const WHOLE_LIMIT: usize = 50 * 1024;
+/// A larger header is cut after a whole field.
+const HEADER_LIMIT: usize = 64 * 1024;
 
-/// What a notice is made of.
-pub struct Request<'r> {
-    /// Which.
-    pub kind: NoticeKind,
-    /// The letter that it is about.
-    pub record: &'r LetterRecord,
-    /// The recipients that it is about, and what is known of each.
-    pub about: &'r [(u32, Evidence)],
-    /// The letter's bytes, where they may be returned.
-    pub original: Option<&'r Bytes>,
-    /// Our own name.
-    pub hostname: &'r DomainName,
-    /// The domain that the notice is sent from: one whose keys can sign it.
-    pub from_domain: &'r DomainName,
-    /// The time.
-    pub now: Timestamp,
+/// What a notice is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NoticeKind {
+    /// Refused for good.
+    Failure,
+    /// Not delivered in time.
+    Expired,
+    /// Not delivered yet.
+    Delay,
+    /// Handed on to a server that sends no notices itself, and success was to be reported.
+    Relayed,
 }
 
-/// A notice, before redaction and sealing.
+impl NoticeKind {
+    const fn action(self) -> &'static str {
+        match self {
+            Self::Failure | Self::Expired => "failed",
+            Self::Delay => "delayed",
+            Self::Relayed => "relayed",
+        }
+    }
+
+    const fn subject(self) -> &'static str {
+        match self {
+            Self::Failure => "Undelivered mail returned to sender",
+            Self::Expired => "Undelivered mail: delivery time expired",
+            Self::Delay => "Delayed mail (still being retried)",
+            Self::Relayed => "Mail handed on",
+        }
+    }
+}
+
+/// Is a notice about this recipient (its place in the envelope) wanted?
+pub fn wanted(kind: NoticeKind, record: &LetterRecord, recipient: usize, evidence: &Evidence) -> bool {
+    let Some(recipient) = record.envelope.recipients.get(recipient) else { return false };
+    if record.notice || record.envelope.reverse_path.mailbox().is_none() {
+        return false;
+    }
+    match kind {
+        NoticeKind::Failure | NoticeKind::Expired => recipient.notify.failure(),
+        NoticeKind::Delay => recipient.notify.delay() && !record.delay_notified,
+        NoticeKind::Relayed => recipient.notify.success() && !evidence.notices_come_from_the_next_server(),
+    }
+}
+
+/// What a notice is made of.
+pub struct Request<'a> {
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// The id that the notice itself will have.
+    pub id: LetterId,
+    /// The letter.
+    pub record: &'a LetterRecord,
+    /// The recipients, by their place in the envelope, and what is known of each.
+    pub recipients: &'a [(usize, Evidence)],
+    /// The letter's sealed bytes.
+    pub original: &'a Bytes,
+    /// Our name.
+    pub hostname: &'a DomainName,
+    /// Now.
+    pub now: Timestamp,
+    /// The domain of the notice's From: one of the tenant's with DKIM keys, or it could not be sealed.
+    pub from_domain: &'a DomainName,
+}
+
+/// A notice, ready for the sealing stage.
+#[derive(Debug, Clone)]
 pub struct Composed {
-    /// From the null reverse-path to the sender.
+    /// From `<>` to the letter's reverse-path.
     pub envelope: Envelope,
-    /// The message.
+    /// The message, CRLF line ends, 7-bit but for a To address in UTF-8.
     pub message: Vec<u8>,
 }
 
-/// Why there is no notice.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoticeError {
-    /// The letter came from `<>`.
-    #[error("the letter has the null reverse-path: nobody is told")]
-    NullReversePath,
-    /// Writing to memory failed.
-    #[error("composing the notice: {0}")]
-    Compose(String),
-}
-
-/// May the sender be told this about this recipient?
-pub fn wanted(kind: NoticeKind, record: &LetterRecord, recipient: usize) -> bool {
-    if record.notice || record.envelope.reverse_path == ReversePath::Null {
-        return false;
-    }
-    record.envelope.recipients.get(recipient).is_some_and(|recipient| match kind {
-        NoticeKind::Failure => recipient.notify.failure(),
-        NoticeKind::Delay => recipient.notify.delay(),
-        NoticeKind::Success => recipient.notify.success(),
-    })
-}
-
-/// Composes a notice.
-pub fn compose(request: &Request<'_>) -> Result<Composed, NoticeError> {
-    let record = request.record;
-    let ReversePath::Mailbox(sender) = &record.envelope.reverse_path else {
-        return Err(NoticeError::NullReversePath);
-    };
-    let utf8 = needs_utf8(request);
-    let status_type = if utf8 { "message/global-delivery-status" } else { "message/delivery-status" };
-    let status = delivery_status(request);
-    let status_encoding = if status.is_ascii() { "7bit" } else { "8bit" };
-    let mut parts = vec![
-        MimePart::new(
-            ContentType::new("text/plain").attribute("charset", "utf-8"),
-            BodyPart::Text(words(request).into()),
-        ),
-        MimePart::new(ContentType::new(status_type), BodyPart::Binary(status.into_bytes().into()))
-            .transfer_encoding(status_encoding),
-    ];
-    parts.extend(returned(request));
-    let report = ContentType::new("multipart/report").attribute("report-type", "delivery-status");
-    let subject = match request.kind {
-        NoticeKind::Failure => "Undelivered mail returned to sender",
-        NoticeKind::Delay => "Delayed mail (still being retried)",
-        NoticeKind::Success => "Successful mail delivery report",
-    };
-    let mut message = MessageBuilder::new()
-        .from(("Mail Delivery System".to_owned(), format!("mailer-daemon@{}", request.from_domain)))
-        .to(sender.to_string())
-        .subject(subject)
-        .date(i64::try_from(request.now.seconds()).unwrap_or_default())
-        .message_id(format!("{}.{:x}@{}", record.id, request.now.millis(), request.from_domain))
-        .header("Auto-Submitted", Raw::new("auto-replied"));
-    if let Some(original) = request.original.and_then(message_id) {
-        message = message.header("References", Raw::new(original));
-    }
-    let message = message.body(MimePart::new(report, parts)).write_to_vec();
-    let mut envelope = Envelope::new(ReversePath::Null, vec![Recipient::new(sender.clone())]);
-    envelope.smtputf8 = utf8 || sender.needs_smtputf8();
-    envelope.require_tls = record.envelope.require_tls;
-    if envelope.smtputf8 {
-        envelope.body = crate::message::BodyKind::EightBitMime;
-    }
-    Ok(Composed { envelope, message: message.map_err(|e| NoticeError::Compose(e.to_string()))? })
-}
-
-fn recipients<'r>(request: &'r Request<'_>) -> impl Iterator<Item = (&'r Recipient, &'r Evidence)> {
-    let all = &request.record.envelope.recipients;
-    request.about.iter().filter_map(|(at, evidence)| all.get(*at as usize).map(|recipient| (recipient, evidence)))
-}
-
-fn needs_utf8(request: &Request<'_>) -> bool {
-    recipients(request).any(|(recipient, _)| recipient.address.needs_smtputf8())
-}
-
-/// The part for people.
-fn words(request: &Request<'_>) -> String {
-    let record = request.record;
-    let mut text = match request.kind {
-        NoticeKind::Failure => "Your message could not be delivered to the following recipients, and will not be \
-                                tried again.\r\n"
-            .to_owned(),
-        NoticeKind::Delay => format!(
-            "Your message has not been delivered to the following recipients yet. It will be tried until {}; you \
-             need not send it again.\r\n",
-            record.expires.to_rfc5322()
-        ),
-        NoticeKind::Success => "Your message was handed to the following recipients' server, which sends no \
-                                reports of its own.\r\n"
-            .to_owned(),
-    };
-    for (recipient, evidence) in recipients(request) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "\r\n<{}>\r\n", recipient.address);
-        let (major, minor, detail) = evidence.status;
-        match (&evidence.reply, &evidence.host) {
-            (Some(reply), Some(host)) => {
-                let said = reply.text.replace('\n', "\r\n        ");
-                let _ = write!(text, "    {host} said: {} {said}\r\n", reply.code);
-            }
-            (_, Some(host)) => {
-                let _ = write!(text, "    {host}: {} ({major}.{minor}.{detail})\r\n", evidence.note);
-            }
-            _ => {
-                let _ = write!(text, "    {} ({major}.{minor}.{detail})\r\n", evidence.note);
-            }
-        }
-        if let Some(advice) = advice(request.kind, evidence) {
-            let _ = write!(text, "    {advice}\r\n");
-        }
-    }
-    let _ = write!(
-        text,
-        "\r\nSubject: {}\r\nAccepted: {}\r\nId: {}\r\n",
-        record.subject,
-        record.accepted.to_rfc5322(),
-        record.id
-    );
-    text
-}
-
-/// The one thing that the sender can do.
-fn advice(kind: NoticeKind, evidence: &Evidence) -> Option<&'static str> {
-    if kind != NoticeKind::Failure {
+/// Writes the notice; `None` if the letter has no reverse-path to send it to, or it is about nobody.
+pub fn compose(request: &Request<'_>) -> Option<Composed> {
+    let to = request.record.envelope.reverse_path.mailbox()?;
+    if request.recipients.is_empty() {
         return None;
     }
-    match evidence.status {
-        (5, 1, 1 | 0 | 6) => Some("The address does not exist there: correct it, or stop sending to it."),
-        (5, 1, 2) => Some("The domain does not exist or takes no mail: check its spelling."),
-        (5, 1, 10) => Some("The domain says that it takes no mail at all (RFC 7505)."),
-        (_, 2, 2) => Some("The mailbox is full: try again in a few days, or reach the person otherwise."),
-        (_, 3, 4) => Some("The message is too large for that server: send a smaller one, or a link."),
-        (_, 7, 30) => Some("The message asked for REQUIRETLS, which that server cannot promise."),
-        (_, 4, 7) => Some("The time ran out; the last answer stands above."),
-        _ => None,
+    let status = MimePart::new(ContentType::new("message/delivery-status"), binary(delivery_status(request)))
+        .transfer_encoding("7bit");
+    let text = MimePart::new(ContentType::new("text/plain").attribute("charset", "utf-8"), explanation(request));
+    let parts = vec![text, status, returned(request)];
+    let report = ContentType::new("multipart/report").attribute("report-type", "delivery-status");
+    let mut builder = MessageBuilder::new()
+        .header("From", Raw::new(format!("Mail Delivery System <mailer-daemon@{}>", request.from_domain)))
+        .header("To", Raw::new(format!("<{to}>")))
+        .header("Subject", Raw::new(request.kind.subject()))
+        .header("Date", Raw::new(request.now.to_rfc5322()))
+        .header("Message-ID", Raw::new(format!("<{}@{}>", request.id, request.hostname)))
+        .header("Auto-Submitted", Raw::new("auto-replied"));
+    if let Some(id) = original_message_id(request.original) {
+        builder = builder.header("In-Reply-To", Raw::new(id.clone())).header("References", Raw::new(id));
     }
+    let message = builder.body(MimePart::new(report, parts)).write_to_vec().ok()?;
+    let mut envelope = Envelope::new(ReversePath::Null, vec![Recipient::new(to.clone())]);
+    envelope.smtputf8 = to.needs_smtputf8();
+    // The notice tells of a letter that asked for it; so it asks too (RFC 8689 §5).
+    envelope.require_tls = request.record.envelope.require_tls;
+    Some(Composed { envelope, message })
 }
 
-/// The part for programs (RFC 3464 §2).
-fn delivery_status(request: &Request<'_>) -> String {
+fn binary(octets: Vec<u8>) -> BodyPart<'static> {
+    BodyPart::Binary(octets.into())
+}
+
+// ---- the part for people ----
+
+fn explanation(request: &Request<'_>) -> String {
     let record = request.record;
-    let mut text = String::new();
-    if let Some(id) = &record.envelope.envelope_id {
-        let _ = write!(text, "Original-Envelope-Id: {}\r\n", unxtext(id));
+    let mut text = String::with_capacity(1_024);
+    let opening = match request.kind {
+        NoticeKind::Failure => {
+            "Your message could not be delivered to the recipients below. It will not be tried again."
+        }
+        NoticeKind::Expired => {
+            "Your message could not be delivered to the recipients below in the time allowed. It will not be tried again."
+        }
+        NoticeKind::Delay => {
+            "Your message has not been delivered to the recipients below yet. It is still being retried: \
+             you need not do anything, and do not need to send it again."
+        }
+        NoticeKind::Relayed => {
+            "Your message was handed to the recipients' mail servers. Those servers do not report further, \
+             so this is the last notice about it."
+        }
+    };
+    let _ = writeln!(text, "This is the mail gateway {}.\n\n{opening}\n", request.hostname);
+    if !record.subject.is_empty() {
+        let _ = writeln!(text, "Subject: {}", one_line(&record.subject));
     }
-    let _ =
-        write!(text, "Reporting-MTA: dns; {}\r\nArrival-Date: {}\r\n", request.hostname, record.accepted.to_rfc5322());
-    for (recipient, evidence) in recipients(request) {
-        text.push_str("\r\n");
-        if let Some(original) = &recipient.original {
-            let (kind, address) = original.split_once(';').unwrap_or(("rfc822", original));
-            let _ = write!(text, "Original-Recipient: {kind}; {}\r\n", unxtext(address));
-        }
-        let kind = if recipient.address.needs_smtputf8() { "utf-8" } else { "rfc822" };
-        let action = match request.kind {
-            NoticeKind::Failure => "failed",
-            NoticeKind::Delay => "delayed",
-            NoticeKind::Success => "relayed",
-        };
-        let (major, minor, detail) = status_of(request.kind, evidence.status);
-        let _ = write!(
-            text,
-            "Final-Recipient: {kind}; {}\r\nAction: {action}\r\nStatus: {major}.{minor}.{detail}\r\n",
-            recipient.address
-        );
-        if let Some(host) = &evidence.host {
-            let _ = write!(text, "Remote-MTA: dns; {host}\r\n");
-        }
-        if let Some(reply) = &evidence.reply {
-            let said: String =
-                reply.text.replace('\n', " ").chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();
-            let _ = write!(text, "Diagnostic-Code: smtp; {} {}\r\n", reply.code, folded(&said));
-        }
-        let _ = write!(text, "Last-Attempt-Date: {}\r\n", evidence.at.to_rfc5322());
-        if request.kind == NoticeKind::Delay {
-            let _ = write!(text, "Will-Retry-Until: {}\r\n", record.expires.to_rfc5322());
-        }
+    let _ = writeln!(text, "Accepted: {}\nReference: {}", record.accepted.to_rfc5322(), record.id);
+    if request.kind == NoticeKind::Delay {
+        let _ = writeln!(text, "Tried until: {}", record.expires.to_rfc5322());
     }
-    text
+    for (place, evidence) in request.recipients {
+        let Some(recipient) = record.envelope.recipients.get(*place) else { continue };
+        let _ = writeln!(text, "\n<{}>", recipient.address);
+        explain_one(&mut text, request.kind, evidence);
+    }
+    text.replace('\n', "\r\n")
 }
 
-/// The class must fit the action: an expired 4.x.x has failed for good (RFC 3464 §2.3.4).
-fn status_of(kind: NoticeKind, status: (u8, u16, u16)) -> (u8, u16, u16) {
-    match kind {
-        NoticeKind::Failure => (5, status.1, status.2),
-        NoticeKind::Delay => (4, status.1, status.2),
-        NoticeKind::Success => (2, status.1, status.2),
+fn explain_one(text: &mut String, kind: NoticeKind, evidence: &Evidence) {
+    let who = match (&evidence.host, evidence.address) {
+        (Some(host), Some(address)) if *host != address.to_string() => format!("{host} ({address})"),
+        (Some(host), _) => host.clone(),
+        _ => "the gateway".into(),
+    };
+    if let Some(reply) = &evidence.reply {
+        let _ = writeln!(text, "    {who} answered: {} {}", reply.code, one_line(&reply.text));
+    }
+    if !evidence.note.is_empty() && kind != NoticeKind::Relayed {
+        let _ = writeln!(text, "    {}", one_line(&evidence.note));
+    }
+    if kind == NoticeKind::Failure || kind == NoticeKind::Expired {
+        let _ = writeln!(text, "    What to do: {}", advice(kind, evidence.status));
     }
 }
 
-/// Folds a long text, so that no line comes near 998 octets.
-fn folded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    let mut width = 0;
-    for word in text.split(' ') {
-        if width > 0 && width + word.len() > 70 {
-            out.push_str("\r\n ");
-            width = 0;
-        } else if width > 0 {
-            out.push(' ');
+/// What a sender can do about a status (RFC 3463 §3.2 to §3.8).
+fn advice(kind: NoticeKind, status: (u8, u16, u16)) -> &'static str {
+    match (status.1, status.2) {
+        (1, 2) => "the part of the address after the @ does not exist; check its spelling.",
+        (1, 10) => "the recipient's domain takes no mail; ask for another address.",
+        (1, 7 | 8) => "the sender's address was refused; the administrator of the sending domain should look into it.",
+        (1, _) => "check the address, and take it off your list if it is no longer in use.",
+        (2, 2) => "the recipient's mailbox is full; try again in some days or ask for another address.",
+        (2, _) => "the recipient's mailbox takes no mail at present; reach the recipient another way.",
+        (3, 4) => "the message is too large for the recipient's server; send it smaller, or a link instead.",
+        (4, 6) => "mail for this domain loops; its administrator must correct the domain's MX records.",
+        (4, 4) => "the domain's DNS records name no usable mail server; its administrator must correct them.",
+        (6, 7) => "the recipient's server cannot take addresses or header fields in UTF-8; use ASCII ones.",
+        (6, _) => "the recipient's server cannot take this form of message; send it as plain text.",
+        (7, 30) => "the message asks for encryption all the way, which the recipient's server cannot do.",
+        (7, _) => {
+            "the recipient's server refused the message by its policy; its answer above may say how to mend that."
         }
-        // A single endless word is cut: it says nothing at that length.
-        let word: String = word.chars().take(500).collect();
-        width += word.len() + 1;
-        out.push_str(&word);
+        _ if kind == NoticeKind::Expired => "the recipient's server could not be reached; try again later.",
+        _ => "the answer above may say why; if not, ask the recipient's administrator and name the reference.",
+    }
+}
+
+// ---- the part for programs ----
+
+fn delivery_status(request: &Request<'_>) -> Vec<u8> {
+    let record = request.record;
+    let mut out = String::with_capacity(1_024);
+    if let Some(id) = record.envelope.envelope_id.as_deref() {
+        field(&mut out, "Original-Envelope-Id", &ascii(&decode_xtext(id)));
+    }
+    field(&mut out, "Reporting-MTA", &format!("dns; {}", request.hostname));
+    field(&mut out, "Arrival-Date", &record.accepted.to_rfc5322());
+    for (place, evidence) in request.recipients {
+        let Some(recipient) = record.envelope.recipients.get(*place) else { continue };
+        out.push_str("\r\n");
+        recipient_status(&mut out, request, recipient, evidence);
+    }
+    out.into_bytes()
+}
+
+fn recipient_status(out: &mut String, request: &Request<'_>, recipient: &Recipient, evidence: &Evidence) {
+    if let Some((kind, address)) = recipient.original.as_deref().and_then(|original| original.split_once(';')) {
+        field(out, "Original-Recipient", &format!("{};{}", ascii(kind), unitext(&decode_xtext(address))));
+    }
+    field(out, "Final-Recipient", &final_recipient(&recipient.address));
+    field(out, "Action", request.kind.action());
+    let (class, subject, detail) = match request.kind {
+        // The time ran out (RFC 3463 §3.5); what was in the way stands in Diagnostic-Code.
+        NoticeKind::Expired => (4, 4, 7),
+        _ => evidence.status,
+    };
+    field(out, "Status", &format!("{class}.{subject}.{detail}"));
+    if let Some(host) = &evidence.host {
+        field(out, "Remote-MTA", &format!("dns; {}", ascii(host)));
+    }
+    match &evidence.reply {
+        Some(reply) => {
+            field(out, "Diagnostic-Code", &format!("smtp; {} {}", reply.code, ascii(&one_line(&reply.text))))
+        }
+        None if !evidence.note.is_empty() => {
+            field(out, "Diagnostic-Code", &format!("x-waxseal; {}", ascii(&one_line(&evidence.note))));
+        }
+        None => {}
+    }
+    field(out, "Last-Attempt-Date", &evidence.at.to_rfc5322());
+    field(out, "Final-Log-ID", &request.record.id.to_string());
+    if request.kind == NoticeKind::Delay {
+        field(out, "Will-Retry-Until", &request.record.expires.to_rfc5322());
+    }
+}
+
+fn final_recipient(address: &Mailbox) -> String {
+    if address.needs_smtputf8() {
+        format!("utf-8; {}", unitext(&address.to_string()))
+    } else {
+        format!("rfc822; {address}")
+    }
+}
+
+/// A field, folded at spaces; a word longer than a line may be is cut into several lines.
+fn field(out: &mut String, name: &str, value: &str) {
+    let mut column = name.len() + 1;
+    out.push_str(name);
+    out.push(':');
+    for word in value.split(' ').filter(|word| !word.is_empty()) {
+        if column + 1 + word.len() > 78 && column > name.len() + 1 {
+            out.push_str("\r\n");
+            column = 0;
+        }
+        out.push(' ');
+        column += 1;
+        for (number, piece) in word.as_bytes().chunks(900).enumerate() {
+            if number > 0 {
+                out.push_str("\r\n ");
+                column = 1;
+            }
+            // `value` is ASCII (see the callers), so no cut is inside a character.
+            out.push_str(&String::from_utf8_lossy(piece));
+            column += piece.len();
+        }
+    }
+    out.push_str("\r\n");
+}
+
+/// ASCII without control characters; the rest becomes `?`.
+fn ascii(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }).collect()
+}
+
+/// `utf-8-addr-xtext` (RFC 6533 §3): characters beyond ASCII as `\x{HEX}`.
+fn unitext(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii_graphic() && c != '\\' {
+            out.push(c);
+        } else {
+            let _ = write!(out, "\\x{{{:02X}}}", u32::from(c));
+        }
     }
     out
 }
 
-/// Undoes xtext (RFC 3461 §4); what is no xtext stays as it is. Control characters are not let out.
-fn unxtext(text: &str) -> String {
+/// RFC 3461 §4: `+` and two upper-case hexadecimal digits. What is no such pair stays.
+fn decode_xtext(text: &str) -> String {
     let octets = text.as_bytes();
-    let mut out = Vec::with_capacity(octets.len());
+    let mut decoded = Vec::with_capacity(octets.len());
     let mut at = 0;
     while at < octets.len() {
         let pair = (octets[at] == b'+').then(|| octets.get(at + 1..at + 3)).flatten();
-        let decoded = pair.and_then(|pair| std::str::from_utf8(pair).ok()).and_then(|p| u8::from_str_radix(p, 16).ok());
-        if let Some(octet) = decoded {
-            out.push(octet);
-            at += 3;
-        } else {
-            out.push(octets[at]);
-            at += 1;
+        let value =
+            pair.and_then(|pair| std::str::from_utf8(pair).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match value {
+            Some(value) => {
+                decoded.push(value);
+                at += 3;
+            }
+            None => {
+                decoded.push(octets[at]);
+                at += 1;
+            }
         }
     }
-    String::from_utf8_lossy(&out).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    String::from_utf8_lossy(&decoded).into_owned()
 }
 
-/// The third part: the message, or its header.
-fn returned<'x>(request: &Request<'_>) -> Option<MimePart<'x>> {
-    let original = request.original?;
-    let envelope = &request.record.envelope;
-    let whole = request.kind == NoticeKind::Failure
-        && !envelope.require_tls
-        && match envelope.return_content {
-            Some(ReturnContent::Full) => true,
-            Some(ReturnContent::Headers) => false,
-            None => original.len() <= RETURNED_OCTETS,
-        };
-    let header = memchr::memmem::find(original, b"\r\n\r\n").map_or(original.len(), |end| end + 2);
-    let (octets, plain, global) = if whole {
-        (&original[..], "message/rfc822", "message/global")
-    } else {
-        (&original[..header], "text/rfc822-headers", "message/global-headers")
+fn one_line(text: &str) -> String {
+    text.split(|c: char| c.is_control()).filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+// ---- the returned message ----
+
+fn returned(request: &Request<'_>) -> MimePart<'static> {
+    let asked_whole = match request.record.envelope.return_content {
+        Some(ReturnContent::Headers) => false,
+        Some(ReturnContent::Full) | None => true,
     };
-    let eight_bit_header = !original[..header].is_ascii();
-    let kind = if eight_bit_header { global } else { plain };
-    let encoding = if octets.is_ascii() { "7bit" } else { "8bit" };
-    let part = MimePart::new(ContentType::new(kind), BodyPart::Binary(octets.to_vec().into()));
-    Some(part.transfer_encoding(encoding))
+    let failed = matches!(request.kind, NoticeKind::Failure | NoticeKind::Expired);
+    let small = request.original.len() <= WHOLE_LIMIT;
+    let whole = failed && asked_whole && small && !request.record.envelope.require_tls;
+    let octets = if whole { &request.original[..] } else { header_of(request.original) };
+    // The part that carries it ends in CRLF of its own only if the octets do not.
+    let octets = octets.to_vec();
+    match (octets.is_ascii(), whole) {
+        (true, true) => MimePart::new(ContentType::new("message/rfc822"), binary(octets)).transfer_encoding("7bit"),
+        (true, false) => {
+            MimePart::new(ContentType::new("text/rfc822-headers"), binary(octets)).transfer_encoding("7bit")
+        }
+        (false, true) => MimePart::new(ContentType::new("message/global"), binary(octets)),
+        (false, false) => MimePart::new(ContentType::new("message/global-headers"), binary(octets)),
+    }
 }
 
-/// The Message-ID, for threading.
-fn message_id(original: &Bytes) -> Option<String> {
-    let parsed = mail_parser::MessageParser::new().parse_headers(&original[..])?;
-    parsed.message_id().map(|id| format!("<{id}>"))
+/// The header with its last CRLF, cut after a whole field if it is huge.
+fn header_of(message: &[u8]) -> &[u8] {
+    let end = memchr::memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 2);
+    if end <= HEADER_LIMIT {
+        return &message[..end];
+    }
+    let mut cut = 0;
+    for at in memchr::memmem::find_iter(&message[..HEADER_LIMIT], b"\r\n") {
+        let continued = matches!(message.get(at + 2), Some(b' ' | b'\t'));
+        if !continued {
+            cut = at + 2;
+        }
+    }
+    &message[..cut]
+}
+
+/// The letter's Message-ID, if it is one that can be repeated: so that mail programs show the notice beside it.
+fn original_message_id(message: &[u8]) -> Option<String> {
+    header_of(message).split(|octet| *octet == b'\n').find_map(|line| {
+        let (name, value) = line.split_at_checked(11)?;
+        if !name.eq_ignore_ascii_case(b"message-id:") {
+            return None;
+        }
+        let value = std::str::from_utf8(value).ok()?.trim();
+        let plain = value.bytes().all(|b| b.is_ascii_graphic()) && value.len() <= 250;
+        (plain && value.starts_with('<') && value.ends_with('>')).then(|| value.to_owned())
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::deliver::outcome::{DialogueStage, RemoteReply, Scene};
-    use crate::ids::{LetterId, TenantId};
-    use crate::message::Notify;
-    use crate::sign::SendOptions;
-    use crate::store::RecipientState;
-
-    fn now() -> Timestamp {
-        Timestamp::from_millis(1_795_442_709_123)
-    }
-
-    fn record(recipients: &[&str]) -> LetterRecord {
-        let recipients: Vec<_> = recipients.iter().map(|to| Recipient::new(to.parse().unwrap())).collect();
-        let states = vec![RecipientState::Waiting { next: now(), attempts: 1, last: None }; recipients.len()];
-        LetterRecord {
-            id: LetterId::new(now()),
-            tenant: TenantId(1),
-            accepted: now(),
-            expires: now() + std::time::Duration::from_hours(120),
-            envelope: Envelope::new(ReversePath::Mailbox("s@acme.example".parse().unwrap()), recipients),
-            states,
-            options: SendOptions::default(),
-            return_path: None,
-            subject: "Ihre Rechnung für März".into(),
-            from_domain: "acme.example".into(),
-            size: 100,
-            eight_bit: false,
-            delay_notified: false,
-            notice: false,
-        }
-    }
-
-    fn evidence(code: u16, text: &str) -> Evidence {
-        let scene = Scene { at: now(), host: Some("mx.there.example".into()), address: None, tls: None, dsn: false };
-        scene.reply(DialogueStage::Rcpt, &RemoteReply { code, status: Some((5, 1, 1)), text: text.into() })
-    }
-
-    fn notice(kind: NoticeKind, record: &LetterRecord, original: &str) -> String {
-        let original = Bytes::from(original.to_owned());
-        let about = vec![(0, evidence(550, "5.1.1 no such user\nask the postmaster"))];
-        let composed = compose(&Request {
-            kind,
-            record,
-            about: &about,
-            original: Some(&original),
-            hostname: &"mx.relay.example".parse().unwrap(),
-            from_domain: &"acme.example".parse().unwrap(),
-            now: now(),
-        });
-        let composed = composed.unwrap();
-        assert_eq!(composed.envelope.reverse_path, ReversePath::Null);
-        String::from_utf8(composed.message).unwrap()
-    }
-
-    const LETTER: &str = "From: a@acme.example\r\nMessage-ID: <m1@acme.example>\r\nSubject: x\r\n\r\nsecret body\r\n";
-
-    #[test]
-    fn a_failure_notice_has_three_parts_that_say_what_happened() {
-        let mut record = record(&["gone@there.example"]);
-        record.envelope.recipients[0].original = Some("rfc822;gone+2Bplus@there.example".into());
-        record.envelope.envelope_id = Some("QQ+2B314".into());
-        let text = notice(NoticeKind::Failure, &record, LETTER);
-        let parsed = mail_parser::MessageParser::new().parse(&text).unwrap();
-        assert_eq!(parsed.parts.len(), 4, "the report and its three parts");
-        for wanted in [
-            "report-type=\"delivery-status\"",
-            "Auto-Submitted: auto-replied",
-            "References: <m1@acme.example>",
-            "mx.there.example said: 550 5.1.1 no such user",
-            "Original-Envelope-Id: QQ+314",
-            "Original-Recipient: rfc822; gone+plus@there.example",
-            "Final-Recipient: rfc822; gone@there.example\r\nAction: failed\r\nStatus: 5.1.1",
-            "Diagnostic-Code: smtp; 550 5.1.1 no such user ask the postmaster",
-            "Content-Type: message/rfc822",
-            "secret body",
-        ] {
-            assert!(text.contains(wanted), "{wanted} is missing in\n{text}");
-        }
-        assert!(!text.contains("message/delivery-status; charset"));
-    }
-
-    #[test]
-    fn the_body_stays_home_where_it_was_asked_to() {
-        let mut headers_only = record(&["gone@there.example"]);
-        headers_only.envelope.return_content = Some(ReturnContent::Headers);
-        let mut secret = record(&["gone@there.example"]);
-        secret.envelope.require_tls = true;
-        secret.envelope.return_content = Some(ReturnContent::Full);
-        for (kind, record) in [
-            (NoticeKind::Failure, &headers_only),
-            (NoticeKind::Failure, &secret),
-            (NoticeKind::Delay, &record(&["late@there.example"])),
-        ] {
-            let text = notice(kind, record, LETTER);
-            assert!(text.contains("text/rfc822-headers") && !text.contains("secret body"), "{text}");
-        }
-    }
-
-    #[test]
-    fn addresses_in_utf8_take_the_types_of_rfc_6533() {
-        let text = notice(NoticeKind::Failure, &record(&["用户@there.example"]), LETTER);
-        assert!(text.contains("message/global-delivery-status") && text.contains("Final-Recipient: utf-8; 用户@there"));
-    }
-
-    use NoticeKind::{Delay, Failure, Success};
-
-    #[test]
-    fn nobody_is_told_what_they_did_not_want_to_hear() {
-        let mut record = record(&["a@b.example", "c@b.example"]);
-        record.envelope.recipients[0].notify = Notify::Never;
-        record.envelope.recipients[1].notify = Notify::On { success: true, failure: false, delay: false };
-        let wants = |record: &LetterRecord, at| [Failure, Delay, Success].map(|kind| wanted(kind, record, at));
-        assert_eq!(wants(&record, 0), [false, false, false]);
-        assert_eq!(wants(&record, 1), [false, false, true]);
-        record.notice = true;
-        assert_eq!(wants(&record, 1), [false, false, false]);
-        record.notice = false;
-        record.envelope.reverse_path = ReversePath::Null;
-        assert_eq!(wants(&record, 1), [false, false, false]);
-    }
-}
+#[path = "notice_tests.rs"]
+mod tests;

@@ -1,266 +1,265 @@
-//! From a destination to hosts and addresses, in the order in which they are tried (RFC 5321 §5.1).
+//! From a destination to addresses, in the order in which they are tried.
 //!
-//! Promises: preferences in order, equal ones shuffled; a null MX refuses for good (RFC 7505), a name that does not
-//! exist too, and everything that nobody could answer defers. Refuses: our own name in the MX set and what is not
-//! preferred to it (a loop), loopback and private addresses by MX (a route may name them), more hosts or addresses
-//! than a sender should have to try.
+//! MX hosts by preference, shuffled inside one (RFC 5321 §5.1); no MX: the domain's own A and AAAA; null MX: never
+//! (RFC 7505). Ourselves among the MX hosts: everything at our preference and worse is cut off, nothing left is a
+//! loop. Bounded: five hosts, ten addresses.
+//! Refuses addresses that no public mail server has (loopback, private, link-local…): an MX record is somebody
+//! else's text and must not make us speak to machines beside us. Routes, the operator's own text, may.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use futures_util::future::join_all;
 use rand::seq::SliceRandom;
 
-use super::transaction::{Destination, DestinationKind};
 use crate::message::DomainName;
-use crate::resolver::{DnsFailure, MailExchange, Resolver};
+use crate::resolver::{AddressAnswer, DnsFailure, MxAnswer, Resolver};
 
-const MOST_HOSTS: usize = 5;
-const MOST_ADDRESSES: usize = 10;
+/// MX hosts that are tried.
+pub const MAX_HOSTS: usize = 5;
+/// Addresses that are tried, all hosts together.
+pub const MAX_ADDRESSES: usize = 10;
 
-/// One address to try.
+/// One address of one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The host's name, for TLS and for people.
+    /// The host's name (A-labels), or the address of a route that has no name. Certificates are checked against it.
     pub host: String,
-    /// Where it is dialled.
+    /// Where to connect.
     pub address: SocketAddr,
 }
 
-/// Why there is nothing to try.
+/// A host and how much it is preferred.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MxHost {
+    /// Lower is tried first.
+    pub preference: u16,
+    /// Its name.
+    pub name: DomainName,
+}
+
+/// Why there is nothing to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TargetFailure {
-    /// `MX 0 .`.
+pub enum NoTarget {
+    /// RFC 7505.
     #[error("{0} accepts no mail (null MX)")]
-    NullMx(String),
-    /// There is no such domain, or it has neither MX nor address.
-    #[error("{0}")]
-    NoSuchDomain(String),
-    /// Only addresses that no mail should go to.
-    #[error("no usable address: {0}")]
-    Unusable(String),
-    /// We are the best MX ourselves.
+    NullMx(DomainName),
+    /// NXDOMAIN.
+    #[error("the domain {0} does not exist")]
+    NoSuchDomain(DomainName),
+    /// No MX, no A, no AAAA, or MX hosts without addresses.
+    #[error("{0} has no mail server: {1}")]
+    NoServer(DomainName, String),
+    /// The best MX is this gateway.
     #[error("mail for {0} loops back to this gateway")]
-    Loop(String),
-    /// Nobody could say; try later.
-    #[error("{0}")]
-    Temporary(String),
+    Loop(DomainName),
+    /// Only addresses that are not of the public Internet.
+    #[error("the mail servers of {0} have no public address ({1})")]
+    NotPublic(DomainName, String),
+    /// DNS gave no answer.
+    #[error("DNS look-up for {0} failed: {1}")]
+    Dns(String, DnsFailure),
 }
 
-impl TargetFailure {
-    /// Whether trying again helps, and the enhanced status code.
-    pub fn verdict(&self) -> (bool, (u8, u16, u16)) {
+impl NoTarget {
+    /// The enhanced status; its class tells whether it is for good.
+    ///
+    /// A private address is for good (5.4.4): the record is somebody's deliberate or mistaken text, waiting five
+    /// days does not mend it sooner than a notice to the sender does.
+    pub const fn status(&self) -> (u8, u16, u16) {
         match self {
-            Self::NullMx(_) => (false, (5, 1, 10)),
-            Self::NoSuchDomain(_) => (false, (5, 1, 2)),
-            Self::Unusable(_) => (false, (5, 4, 4)),
-            Self::Loop(_) => (false, (5, 4, 6)),
-            Self::Temporary(_) => (true, (4, 4, 3)),
+            Self::NullMx(_) => (5, 1, 10),
+            Self::NoSuchDomain(_) => (5, 1, 2),
+            Self::NoServer(..) | Self::NotPublic(..) => (5, 4, 4),
+            Self::Loop(_) => (5, 4, 6),
+            Self::Dns(..) => (4, 4, 3),
         }
     }
 }
 
-/// How targets are looked for.
-#[derive(Debug, Clone)]
-pub struct TargetRules {
-    /// Our own name: in an MX set it means a loop.
-    pub hostname: DomainName,
-    /// The port that MX hosts are dialled on.
+/// Who we are, and what MX records may point to.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Names that are this gateway.
+    pub own_names: HashSet<DomainName>,
+    /// Addresses that are this gateway.
+    pub own_addresses: HashSet<IpAddr>,
+    /// May an MX host be on the loopback interface? Only where `dns.smtp_port` is not 25: no real MX host listens
+    /// elsewhere (RFC 5321 has no other port), so this is a test or the demo, whose servers are on 127.0.0.1.
+    pub allow_loopback_mx: bool,
+    /// The port of MX hosts.
     pub smtp_port: u16,
-    /// May an MX point to loopback and private addresses? On a real network that is a mistake or an attack on the
-    /// operator's own hosts; a test network, which is one where SMTP is not on port 25, has nothing else.
-    pub private_mx: bool,
 }
 
-/// The addresses to try for a destination.
-pub async fn targets(
-    resolver: &dyn Resolver,
-    destination: &Destination,
-    rules: &TargetRules,
-) -> Result<Vec<Target>, TargetFailure> {
-    match &destination.kind {
-        DestinationKind::Route { host, port, .. } => route_targets(resolver, host, *port).await,
-        DestinationKind::Mx(domain) => mx_targets(resolver, domain, rules).await,
-    }
-}
-
-async fn route_targets(resolver: &dyn Resolver, host: &str, port: u16) -> Result<Vec<Target>, TargetFailure> {
-    let target = |address: IpAddr| Target { host: host.to_owned(), address: SocketAddr::new(address, port) };
-    if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return Ok(vec![target(address)]);
-    }
-    // A route is the operator's: a name that does not resolve is a mistake to be mended, not the recipient's.
-    let addresses = resolver.addresses(host).await.map_err(|e| TargetFailure::Temporary(format!("route: {e}")))?;
-    Ok(addresses.into_iter().take(MOST_ADDRESSES).map(target).collect())
-}
-
-async fn mx_targets(
+/// The MX hosts of a domain, best first. A domain without MX is its own host (RFC 5321 §5.1).
+pub async fn mx_hosts(
     resolver: &dyn Resolver,
     domain: &DomainName,
-    rules: &TargetRules,
-) -> Result<Vec<Target>, TargetFailure> {
-    let hosts = exchanges(resolver, domain, rules).await?;
-    let (mut found, mut unusable, mut unanswered) = (Vec::new(), Vec::new(), None);
-    for host in hosts.iter().take(MOST_HOSTS) {
-        match resolver.addresses(host).await {
-            Ok(addresses) => {
-                for address in addresses {
-                    if rules.private_mx || is_public(address) {
-                        let address = SocketAddr::new(address, rules.smtp_port);
-                        found.push(Target { host: host.clone(), address });
-                    } else {
-                        unusable.push(format!("{host} has address {address}"));
-                    }
-                }
-            }
-            Err(failure) if failure.is_temporary() => unanswered = Some(failure.to_string()),
-            Err(failure) => unusable.push(failure.to_string()),
+    surroundings: &Surroundings,
+) -> Result<Vec<MxHost>, NoTarget> {
+    let mut hosts: Vec<MxHost> = match resolver.mx(domain).await {
+        Ok(MxAnswer::Null) => return Err(NoTarget::NullMx(domain.clone())),
+        Ok(MxAnswer::Hosts(records)) => {
+            records.into_iter().map(|mx| MxHost { preference: mx.preference, name: mx.exchange }).collect()
         }
-    }
-    found.truncate(MOST_ADDRESSES);
-    match (found.is_empty(), unanswered) {
-        (false, _) => Ok(found),
-        (true, Some(why)) => Err(TargetFailure::Temporary(why)),
-        (true, None) => Err(TargetFailure::Unusable(unusable.join("; "))),
-    }
-}
-
-/// The hosts of a domain, best first.
-async fn exchanges(
-    resolver: &dyn Resolver,
-    domain: &DomainName,
-    rules: &TargetRules,
-) -> Result<Vec<String>, TargetFailure> {
-    let mut records = match resolver.mail_exchanges(domain).await {
-        Ok(records) => records,
-        // RFC 5321 §5.1: without MX, the domain itself is the host; whether it exists its addresses tell.
-        Err(DnsFailure::NoData(_)) => vec![],
-        Err(failure) if failure.is_temporary() => return Err(TargetFailure::Temporary(failure.to_string())),
-        Err(failure) => return Err(TargetFailure::NoSuchDomain(failure.to_string())),
+        Err(DnsFailure::NoData) => vec![MxHost { preference: 0, name: domain.clone() }],
+        Err(DnsFailure::NoSuchName) => return Err(NoTarget::NoSuchDomain(domain.clone())),
+        Err(failure) => return Err(NoTarget::Dns(domain.to_string(), failure)),
     };
-    if records.is_empty() {
-        if *domain == rules.hostname {
-            return Err(TargetFailure::Loop(domain.to_string()));
+    if hosts.is_empty() {
+        return Err(NoTarget::NoServer(domain.clone(), "its MX records hold no host name".into()));
+    }
+    hosts.shuffle(&mut rand::rng());
+    hosts.sort_by_key(|host| host.preference);
+    if let Some(own) = hosts.iter().find(|host| surroundings.own_names.contains(&host.name)) {
+        let cut = own.preference;
+        hosts.retain(|host| host.preference < cut);
+        if hosts.is_empty() {
+            return Err(NoTarget::Loop(domain.clone()));
         }
-        return match resolver.addresses(domain.as_str()).await {
-            Err(failure) if !failure.is_temporary() => {
-                Err(TargetFailure::NoSuchDomain(format!("{domain} has neither MX nor address records")))
+    }
+    hosts.truncate(MAX_HOSTS);
+    Ok(hosts)
+}
+
+/// What became of one MX host's addresses, for explanations.
+#[derive(Debug, Clone)]
+pub struct ResolvedHost {
+    /// The host.
+    pub host: MxHost,
+    /// Its usable addresses.
+    pub addresses: Vec<IpAddr>,
+    /// What is odd about it, or empty.
+    pub note: String,
+}
+
+/// The addresses of MX hosts: what may be dialled, and a note on each host.
+pub async fn mx_targets(
+    resolver: &dyn Resolver,
+    domain: &DomainName,
+    hosts: &[MxHost],
+    surroundings: &Surroundings,
+) -> (Vec<ResolvedHost>, Result<Vec<Target>, NoTarget>) {
+    let answers = join_all(hosts.iter().map(|host| resolver.addresses(&host.name))).await;
+    let mut resolved = Vec::with_capacity(hosts.len());
+    let (mut failure, mut looped, mut private) = (None, false, None);
+    for (host, answer) in hosts.iter().zip(answers) {
+        let mut entry = ResolvedHost { host: host.clone(), addresses: Vec::new(), note: String::new() };
+        match answer {
+            Ok(answer) if answer.addresses.iter().any(|address| surroundings.own_addresses.contains(address)) => {
+                // Equal preferences stand next to each other, in random order: those before go as well.
+                resolved.retain(|earlier: &ResolvedHost| earlier.host.preference < host.preference);
+                looped = true;
+                break;
             }
-            _ => Ok(vec![domain.to_string()]),
-        };
-    }
-    if records.iter().all(|record| record.host.is_empty()) {
-        return Err(TargetFailure::NullMx(domain.to_string()));
-    }
-    records.retain(|record| !record.host.is_empty());
-    if let Some(own) =
-        records.iter().filter(|record| record.host == rules.hostname.as_str()).map(|r| r.preference).min()
-    {
-        records.retain(|record| record.preference < own);
-        if records.is_empty() {
-            return Err(TargetFailure::Loop(domain.to_string()));
+            Ok(answer) => private = sift(&mut entry, answer, surroundings).or(private),
+            Err(why) => {
+                entry.note = why.to_string();
+                failure = match failure {
+                    Some(DnsFailure::NoSuchName | DnsFailure::NoData) | None => Some(why),
+                    temporary => temporary,
+                };
+            }
         }
+        resolved.push(entry);
     }
-    Ok(in_order(records))
+    let targets: Vec<Target> = resolved
+        .iter()
+        .flat_map(|entry| {
+            let host = entry.host.name.as_str();
+            entry.addresses.iter().map(move |address| (host, *address))
+        })
+        .take(MAX_ADDRESSES)
+        .map(|(host, address)| Target {
+            host: host.to_owned(),
+            address: SocketAddr::new(address, surroundings.smtp_port),
+        })
+        .collect();
+    if !targets.is_empty() {
+        return (resolved, Ok(targets));
+    }
+    let why = match (failure, private) {
+        (Some(failure), _) if failure.is_temporary() => NoTarget::Dns(domain.to_string(), failure),
+        _ if looped => NoTarget::Loop(domain.clone()),
+        (_, Some(address)) => NoTarget::NotPublic(domain.clone(), address.to_string()),
+        (Some(DnsFailure::NoSuchName), _) => {
+            NoTarget::NoServer(domain.clone(), format!("its MX host {} does not exist", hosts[0].name))
+        }
+        _ => NoTarget::NoServer(domain.clone(), "no MX record and no address".into()),
+    };
+    (resolved, Err(why))
 }
 
-fn in_order(mut records: Vec<MailExchange>) -> Vec<String> {
-    records.shuffle(&mut rand::rng());
-    // The sort is stable, so what is equal stays shuffled.
-    records.sort_by_key(|record| record.preference);
-    let mut hosts: Vec<String> = Vec::with_capacity(records.len());
-    for record in records {
-        if !hosts.contains(&record.host) {
-            hosts.push(record.host);
+/// Keeps the addresses that may be dialled; gives back one that may not.
+fn sift(entry: &mut ResolvedHost, answer: AddressAnswer, surroundings: &Surroundings) -> Option<IpAddr> {
+    if let Some(name) = answer.alias_of {
+        // RFC 5321 §5.1 forbids it, everybody follows it; the name that the domain published stays the one to check.
+        entry.note = format!("is an alias of {name}, which RFC 2181 §10.3 forbids for MX hosts");
+    }
+    let mut refused = None;
+    for address in answer.addresses {
+        if is_public(address) || (surroundings.allow_loopback_mx && address.to_canonical().is_loopback()) {
+            entry.addresses.push(address);
+        } else {
+            entry.note = format!("{address} is not a public address");
+            refused = Some(address);
         }
     }
-    hosts
+    refused
 }
 
-fn is_public(address: IpAddr) -> bool {
+/// The addresses of a route's host.
+pub async fn route_targets(resolver: &dyn Resolver, host: &str, port: u16) -> Result<Vec<Target>, NoTarget> {
+    let literal = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = literal.parse::<IpAddr>() {
+        return Ok(vec![Target { host: literal.to_owned(), address: SocketAddr::new(address, port) }]);
+    }
+    // A route is the operator's text: what is wrong with it can be put right, so nothing here is for good.
+    let name: DomainName =
+        host.parse().map_err(|_| NoTarget::Dns(host.to_owned(), DnsFailure::Other("not a host name".into())))?;
+    let answer = resolver
+        .addresses(&name)
+        .await
+        .map_err(|failure| NoTarget::Dns(format!("the route's host {name}"), DnsFailure::Other(failure.to_string())))?;
+    let target = |address| Target { host: name.to_string(), address: SocketAddr::new(address, port) };
+    Ok(answer.addresses.into_iter().take(MAX_ADDRESSES).map(target).collect())
+}
+
+/// Could a mail server of the public Internet have this address?
+pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
+            let octets = v4.octets();
+            let shared = octets[0] == 100 && octets[1] & 0xc0 == 64;
             !(v4.is_loopback()
                 || v4.is_private()
-                || v4.is_unspecified()
                 || v4.is_link_local()
                 || v4.is_broadcast()
-                || v4.is_multicast())
+                || v4.is_multicast()
+                || octets[0] == 0
+                || octets[0] >= 240
+                || shared)
         }
         IpAddr::V6(v6) => {
             !(v6.is_loopback()
                 || v6.is_unspecified()
+                || v6.is_multicast()
                 || v6.is_unique_local()
                 || v6.is_unicast_link_local()
-                || v6.is_multicast())
+                || embeds_private(v6))
         }
     }
+}
+
+/// `::192.168.0.1` and `64:ff9b::192.168.0.1` lead to the IPv4 address inside (RFC 4291 §2.5.5.1, RFC 6052).
+fn embeds_private(v6: Ipv6Addr) -> bool {
+    let segments = v6.segments();
+    let compatible = segments[..6] == [0; 6];
+    let translated = segments[..6] == [0x64, 0xff9b, 0, 0, 0, 0];
+    let octets = v6.octets();
+    (compatible || translated) && !is_public(IpAddr::from([octets[12], octets[13], octets[14], octets[15]]))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::resolver::StaticResolver;
-
-    fn rules() -> TargetRules {
-        TargetRules { hostname: "mx.relay.example".parse().unwrap(), smtp_port: 25, private_mx: false }
-    }
-
-    fn destination(domain: &str) -> Destination {
-        Destination { key: domain.into(), kind: DestinationKind::Mx(domain.parse().unwrap()) }
-    }
-
-    fn mx(preference: u16, host: &str) -> MailExchange {
-        MailExchange { preference, host: host.into() }
-    }
-
-    async fn look(resolver: &StaticResolver, domain: &str) -> Result<Vec<String>, TargetFailure> {
-        let found = targets(resolver, &destination(domain), &rules()).await?;
-        Ok(found.into_iter().map(|target| format!("{} {}", target.host, target.address)).collect())
-    }
-
-    #[tokio::test]
-    async fn every_shape_of_an_mx_set_has_its_answer() {
-        let mut dns = StaticResolver::default();
-        let mut set = |domain: &str, records| drop(dns.mail_exchanges.insert(domain.into(), records));
-        set("two.example", Ok(vec![mx(20, "b.example"), mx(10, "a.example")]));
-        set("null.example", Ok(vec![mx(0, "")]));
-        set("loop.example", Ok(vec![mx(10, "mx.relay.example"), mx(20, "a.example")]));
-        set("backup.example", Ok(vec![mx(10, "a.example"), mx(20, "mx.relay.example"), mx(30, "b.example")]));
-        set("inside.example", Ok(vec![mx(10, "inside.host.example")]));
-        set("silent.example", Err(DnsFailure::Unanswered("silent.example".into(), "SERVFAIL".into())));
-        set("gone.example", Err(DnsFailure::NoSuchName("gone.example".into())));
-        set("half.example", Ok(vec![mx(10, "silent.host.example"), mx(20, "inside.host.example")]));
-        dns.addresses.insert("a.example".into(), Ok(vec!["198.51.100.1".parse().unwrap()]));
-        dns.addresses.insert("b.example".into(), Ok(vec!["2001:db8::2".parse().unwrap()]));
-        dns.addresses.insert("bare.example".into(), Ok(vec!["198.51.100.9".parse().unwrap()]));
-        dns.addresses.insert("inside.host.example".into(), Ok(vec!["127.0.0.1".parse().unwrap()]));
-        let silent = DnsFailure::Unanswered("silent.host.example".into(), "timed out".into());
-        dns.addresses.insert("silent.host.example".into(), Err(silent));
-
-        assert_eq!(
-            look(&dns, "two.example").await.unwrap(),
-            ["a.example 198.51.100.1:25", "b.example [2001:db8::2]:25"]
-        );
-        assert_eq!(look(&dns, "bare.example").await.unwrap(), ["bare.example 198.51.100.9:25"]);
-        assert_eq!(look(&dns, "backup.example").await.unwrap(), ["a.example 198.51.100.1:25"]);
-        for (domain, status, again) in [
-            ("null.example", (5, 1, 10), false),
-            ("loop.example", (5, 4, 6), false),
-            ("gone.example", (5, 1, 2), false),
-            ("nowhere.example", (5, 1, 2), false),
-            ("inside.example", (5, 4, 4), false),
-            ("mx.relay.example", (5, 4, 6), false),
-            ("silent.example", (4, 4, 3), true),
-            ("half.example", (4, 4, 3), true),
-        ] {
-            assert_eq!(look(&dns, domain).await.unwrap_err().verdict(), (again, status), "{domain}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_route_needs_no_mx_and_may_point_inside() {
-        let kind = DestinationKind::Route { host: "127.0.0.1".into(), port: 2526, tls: None };
-        let destination = Destination { key: "route".into(), kind };
-        let found = targets(&StaticResolver::default(), &destination, &rules()).await.unwrap();
-        assert_eq!(found[0].address, "127.0.0.1:2526".parse().unwrap());
-    }
-}
+#[path = "targets_tests.rs"]
+mod tests;

@@ -60,7 +60,6 @@ fn bounced() -> Event {
             tls: None,
             note: String::new(),
             status: (5, 1, 1),
-            dsn_relayed: false,
         },
     }
 }

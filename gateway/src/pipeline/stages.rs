@@ -8,12 +8,12 @@ use parking_lot::RwLock;
 use super::AcceptError;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::deliver::notice;
+use crate::deliver::notice::{self, NoticeKind};
 use crate::deliver::outcome::Evidence;
 use crate::ids::{LetterId, TenantId};
 use crate::message::{Letter, Received, ReversePath};
 use crate::redact::{self, Mode, Report};
-use crate::schedule::{NoticeKind, Sender};
+use crate::schedule::Sender;
 use crate::sign::{self, SealRequest, Sealed, SendOptions, TlsLevel, TraceFacts, return_path};
 use crate::store::{LetterRecord, NewLetter, RecipientState};
 use crate::tenants::{Directory, Registry, Tenant};
@@ -126,24 +126,26 @@ impl Stages {
         kind: NoticeKind,
         record: &LetterRecord,
         about: &[(u32, Evidence)],
-        original: Option<&Bytes>,
+        original: &Bytes,
     ) -> Result<NewLetter, String> {
         let directory = self.registry.snapshot();
         let tenant = directory.tenant(record.tenant).ok_or("the tenant was removed")?;
         let now = self.clock.now();
         let from = record.from_domain.parse().map_err(|e| format!("{e}"))?;
         let config = self.config();
+        let id = LetterId::new(now);
+        let recipients: Vec<_> = about.iter().map(|(at, evidence)| (*at as usize, evidence.clone())).collect();
         let composed = notice::compose(&notice::Request {
             kind,
+            id,
             record,
-            about,
+            recipients: &recipients,
             original,
             hostname: &config.hostname,
-            from_domain: &from,
             now,
-        })
-        .map_err(|e| e.to_string())?;
-        let id = LetterId::new(now);
+            from_domain: &from,
+        });
+        let composed = composed.ok_or("the letter has nobody to tell")?;
         let letter = Letter::new(composed.envelope, composed.message);
         let (sealed, _) = self.redact_and_seal(id, tenant, &directory, letter, None).map_err(|e| e.to_string())?;
         Ok(self.queued(id, tenant, sealed, SendOptions::default(), true))
@@ -167,15 +169,19 @@ impl Sender for Stages {
         about: &[(u32, Evidence)],
         original: Option<&Bytes>,
     ) -> Result<Option<NewLetter>, String> {
-        let about: Vec<_> =
-            about.iter().filter(|(at, _)| notice::wanted(kind, record, *at as usize)).cloned().collect();
+        let about: Vec<_> = about
+            .iter()
+            .filter(|(at, evidence)| notice::wanted(kind, record, *at as usize, evidence))
+            .cloned()
+            .collect();
         if about.is_empty() {
             return Ok(None);
         }
         crate::threads::off_reactor(|| {
-            let full = self.try_notice(kind, record, &about, original);
+            let nothing = Bytes::new();
+            let full = self.try_notice(kind, record, &about, original.unwrap_or(&nothing));
             // A notice must not fail over the mail that it quotes; without the quotation it says all that matters.
-            full.or_else(|_| self.try_notice(kind, record, &about, None)).map(Some)
+            full.or_else(|_| self.try_notice(kind, record, &about, &nothing)).map(Some)
         })
     }
 

@@ -31,7 +31,7 @@ impl GatewayControl for Gateway {
     }
 
     async fn reload(&self) -> Result<Vec<String>, String> {
-        self.reload_files()
+        self.reload_files().await
     }
 
     async fn health(&self) -> Health {

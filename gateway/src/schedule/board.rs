@@ -269,7 +269,7 @@ mod tests {
     use crate::deliver::DestinationKind;
 
     fn destination(name: &str) -> Destination {
-        Destination { key: name.to_owned(), kind: DestinationKind::Mx(name.parse().unwrap()) }
+        Destination { key: name.to_owned(), kind: DestinationKind::Mx(name.parse().unwrap()), site: None }
     }
 
     fn limits(connections: usize, rate: Option<f64>) -> DestinationLimits {

@@ -96,6 +96,7 @@ impl Scheduler {
         recipients: &[u32],
         by: &str,
         why: &str,
+        original: Option<&bytes::Bytes>,
     ) -> Settlement {
         let now = self.clock.now();
         let mut settlement = Settlement::default();
@@ -134,7 +135,7 @@ impl Scheduler {
             };
             settlement.transitions.push(Transition { recipient: *at, state: new });
         }
-        self.give_up(record, bounced, None, &mut settlement, GiveUp::Refused);
+        self.give_up(record, bounced, original, &mut settlement, GiveUp::Refused);
         settlement
     }
 
@@ -247,7 +248,8 @@ impl QueueControl for Control {
             if !dry_run {
                 recipients = scheduler.board.lock().withdraw(id, &recipients);
                 if !recipients.is_empty() {
-                    let settlement = scheduler.change(&action, &record, &recipients, by, reason);
+                    let original = scheduler.store.message(id).await.ok();
+                    let settlement = scheduler.change(&action, &record, &recipients, by, reason, original.as_ref());
                     scheduler.settle(&record, &recipients, settlement, false).await;
                 }
             }

@@ -7,4 +7,4 @@ pub mod retry;
 mod runner;
 
 pub use control::Control;
-pub use runner::{Delivery, NoticeKind, Scheduler, SchedulerParts, Sender, Settings};
+pub use runner::{Delivery, Scheduler, SchedulerParts, Sender, Settings};

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use super::runner::{NoticeKind, Scheduler};
+use super::runner::Scheduler;
 use crate::clock::Timestamp;
+use crate::deliver::notice::NoticeKind;
 use crate::deliver::outcome::{DialogueStage, Evidence, Outcome};
 use crate::ids::LetterId;
 use crate::observe::Event;
@@ -31,7 +32,6 @@ pub fn our_evidence(at: Timestamp, status: (u8, u16, u16), note: &str) -> Eviden
         tls: None,
         note: note.to_owned(),
         status,
-        dsn_relayed: false,
     }
 }
 
@@ -56,7 +56,7 @@ impl Scheduler {
             let to = recipient.address.clone();
             match outcome {
                 Outcome::Delivered(evidence) => {
-                    if recipient.notify.success() && !evidence.dsn_relayed {
+                    if recipient.notify.success() && !evidence.notices_come_from_the_next_server() {
                         succeeded.push((at, evidence.clone()));
                     }
                     let state = RecipientState::Delivered(Box::new(evidence.clone()));
@@ -111,14 +111,14 @@ impl Scheduler {
     }
 
     /// The sender is told that some recipients still wait.
-    pub(super) fn judge_delayed(&self, record: &LetterRecord) -> Settlement {
+    pub(super) fn judge_delayed(&self, record: &LetterRecord, original: Option<&Bytes>) -> Settlement {
         let waits = record.states.iter().enumerate().filter_map(|(at, state)| match state {
             RecipientState::Waiting { attempts: 1.., last: Some(last), .. } => Some((at as u32, (**last).clone())),
             _ => None,
         });
         let about: Vec<_> = waits.collect();
         let mut settlement = Settlement::default();
-        match self.sender.notice(NoticeKind::Delay, record, &about, None) {
+        match self.sender.notice(NoticeKind::Delay, record, &about, original) {
             Ok(notice) => settlement.notices.extend(notice),
             Err(problem) => settlement.events.push(unsent(record.id, &problem)),
         }
@@ -135,7 +135,7 @@ impl Scheduler {
         if about.is_empty() {
             return;
         }
-        match self.sender.notice(NoticeKind::Success, record, about, original) {
+        match self.sender.notice(NoticeKind::Relayed, record, about, original) {
             Ok(notice) => settlement.notices.extend(notice),
             Err(problem) => settlement.events.push(unsent(record.id, &problem)),
         }
@@ -155,7 +155,11 @@ impl Scheduler {
             return;
         }
         let now = self.clock.now();
-        let notice = match self.sender.notice(NoticeKind::Failure, record, &failed, original) {
+        let kind = match why {
+            GiveUp::Refused => NoticeKind::Failure,
+            GiveUp::Expired => NoticeKind::Expired,
+        };
+        let notice = match self.sender.notice(kind, record, &failed, original) {
             Ok(notice) => notice,
             Err(problem) => {
                 settlement.events.push(unsent(record.id, &problem));

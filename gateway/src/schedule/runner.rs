@@ -19,6 +19,7 @@ use super::board::{Board, Job, Turn};
 use super::report::{self, Settlement};
 use super::retry::RetryPolicy;
 use crate::clock::{Clock, Timestamp};
+use crate::deliver::notice::NoticeKind;
 use crate::deliver::outcome::{DialogueStage, Evidence, Outcome};
 use crate::deliver::{Destination, DestinationLimits, Transaction};
 use crate::ids::LetterId;
@@ -44,17 +45,6 @@ pub trait Delivery: Send + Sync + 'static {
     fn limits(&self, destination: &Destination) -> DestinationLimits;
     /// One attempt; an outcome for each recipient, in order.
     async fn deliver(&self, transaction: &Transaction) -> Vec<Outcome>;
-}
-
-/// Which notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoticeKind {
-    /// Given up.
-    Failure,
-    /// Not yet there.
-    Delay,
-    /// Handed to a server that does not send success notices itself.
-    Success,
 }
 
 /// What the schedule needs of the rooms that know tenants: notices, return-paths, TLS levels.
@@ -444,7 +434,8 @@ impl Scheduler {
     }
 
     async fn warn(self: &Arc<Self>, record: &LetterRecord) {
-        let settlement = self.judge_delayed(record);
+        let original = self.store.message(record.id).await.ok();
+        let settlement = self.judge_delayed(record, original.as_ref());
         self.settle(record, &[], settlement, true).await;
     }
 

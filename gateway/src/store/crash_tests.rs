@@ -203,7 +203,6 @@ fn delivered() -> RecipientState {
         tls: None,
         note: String::new(),
         status: (2, 0, 0),
-        dsn_relayed: false,
     }))
 }
 
