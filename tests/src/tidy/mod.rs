@@ -261,10 +261,7 @@ fn no_machine_paths(file: &File) -> Vec<String> {
     }
     // A test may make up a path.
     let text = if is_rust(file) { without_tests(&file.text) } else { file.text.clone() };
-    lines_with(
-        &text,
-        &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/"), concat!("/Us", "ers/")],
-    )
+    lines_with(&text, &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/"), concat!("/Us", "ers/")])
 }
 
 fn scripts_are_strict(file: &File) -> Vec<String> {
