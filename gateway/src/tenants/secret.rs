@@ -6,8 +6,8 @@
 
 use std::num::NonZeroU32;
 
-use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::PasswordHasher as _;
+use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{digest, hmac, pbkdf2, rand};
