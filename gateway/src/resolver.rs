@@ -27,7 +27,7 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Everything together: repeated queries, several servers, UDP and then TCP.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest that "no such name" and "no such record" are believed (RFC 2308 §5 allows three hours).
-const NEGATIVE_MAX: Duration = Duration::from_secs(300);
+const NEGATIVE_MAX: Duration = Duration::from_mins(5);
 /// How long a failing server is not asked the same again: long enough to spare it a burst, short enough that a
 /// retry after a minute asks anew.
 const FAILURE_FOR: Duration = Duration::from_secs(5);
@@ -249,7 +249,7 @@ fn adjust(options: &mut ResolverOpts) {
     options.preserve_intermediates = true;
     options.cache_size = 32_768;
     options.negative_max_ttl = Some(NEGATIVE_MAX);
-    options.positive_max_ttl = Some(Duration::from_secs(3_600));
+    options.positive_max_ttl = Some(Duration::from_hours(1));
 }
 
 /// The failure, and how long it is believed.

@@ -244,7 +244,7 @@ fn recipient_status(out: &mut String, request: &Request<'_>, recipient: &Recipie
     }
     match &evidence.reply {
         Some(reply) => {
-            field(out, "Diagnostic-Code", &format!("smtp; {} {}", reply.code, ascii(&one_line(&reply.text))))
+            field(out, "Diagnostic-Code", &format!("smtp; {} {}", reply.code, ascii(&one_line(&reply.text))));
         }
         None if !evidence.note.is_empty() => {
             field(out, "Diagnostic-Code", &format!("x-waxseal; {}", ascii(&one_line(&evidence.note))));
@@ -318,15 +318,12 @@ fn decode_xtext(text: &str) -> String {
         let pair = (octets[at] == b'+').then(|| octets.get(at + 1..at + 3)).flatten();
         let value =
             pair.and_then(|pair| std::str::from_utf8(pair).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match value {
-            Some(value) => {
-                decoded.push(value);
-                at += 3;
-            }
-            None => {
-                decoded.push(octets[at]);
-                at += 1;
-            }
+        if let Some(value) = value {
+            decoded.push(value);
+            at += 3;
+        } else {
+            decoded.push(octets[at]);
+            at += 1;
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()

@@ -18,7 +18,7 @@ fn record(envelope: Envelope) -> LetterRecord {
         id: LetterId::new(accepted),
         tenant: TenantId(1),
         accepted,
-        expires: accepted + std::time::Duration::from_secs(5 * 86_400),
+        expires: accepted + std::time::Duration::from_hours(120),
         states: Vec::new(),
         envelope,
         options: SendOptions::default(),

@@ -28,13 +28,12 @@ fn count(block: &[u8]) -> (u32, bool) {
     let mut leads = 0u8;
     for &byte in block {
         let lead = (byte == 0xc2)
-            | (byte == 0xd9)
-            | (byte == 0xdb)
-            | (byte == 0xdf)
-            | (byte.wrapping_sub(0xe0) < 3)
-            | (byte == 0xea)
-            | (byte == 0xef)
-            | (byte == 0xf0);
+            || (byte == 0xd9)
+            || (byte == 0xdb)
+            || (byte == 0xdf) | (byte.wrapping_sub(0xe0) < 3)
+            || (byte == 0xea)
+            || (byte == 0xef)
+            || (byte == 0xf0);
         leads += u8::from(lead);
     }
     (u32::from(digits) + u32::from(leads), false)
