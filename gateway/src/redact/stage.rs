@@ -11,7 +11,7 @@ use super::kind::{self, Kind};
 use super::scan::{Findings, Rules, Style, scan};
 use super::{
     Hit, Limits, Mode, Policy, Refusal, Report, SignedParts, Unscannable, Unscanned, archive, escapes, header, html,
-    prefilter, zip,
+    pdf, prefilter, zip,
 };
 use crate::message::{
     self, CharEdit, Charset, ContentType, EditSet, Field, RawOffset, TextOffset, Transfer, View, normalise, wipe,
@@ -325,7 +325,8 @@ impl<'p> Stage<'p> {
             Kind::Tnef => self.opaque(content, "TNEF, read as plain text only", place),
             Kind::Smime => self.opaque_signed(content, place),
             Kind::Closed(what) => self.opaque(content, what, place),
-            Kind::Pdf | Kind::Unknown => self.opaque(content, "unknown binary format, read as plain text only", place),
+            Kind::Pdf => pdf::redact(self, content, place),
+            Kind::Unknown => self.opaque(content, "unknown binary format, read as plain text only", place),
         }
     }
 
@@ -366,6 +367,26 @@ impl<'p> Stage<'p> {
         let place = Place { place: "file name".into(), ..place.clone() };
         let found = self.readings(&text, Kind::Rtf, None, Style::FileName, &place)?;
         Ok((!found.is_empty()).then(|| Charset::Utf8.patch(name, &text, &found).apply(name)))
+    }
+
+    /// The edits of a text without markup.
+    pub fn plain(&mut self, text: &str, place: &Place) -> Result<Vec<CharEdit>, Refusal> {
+        self.readings(text, Kind::Rtf, None, Style::Text, place)
+    }
+
+    /// How many numbers were found so far.
+    pub fn hits(&self) -> usize {
+        self.hits.len()
+    }
+
+    /// Does this pass change what it finds?
+    pub fn redacts(&self) -> bool {
+        self.policy.mode == Mode::Redact
+    }
+
+    /// What becomes of parts under a signature.
+    pub fn signed_parts(&self) -> SignedParts {
+        self.policy.signed_parts
     }
 
     /// What stays readable.
