@@ -245,7 +245,27 @@ impl Courier {
     }
 
     /// Delivers; one outcome for each recipient, in their order.
+    ///
+    /// Recipients whose addresses need SMTPUTF8 go in a transaction of their own, so that a server without the
+    /// extension still gets the letter for the others.
     pub async fn deliver(&self, transaction: &Transaction) -> Vec<Outcome> {
+        let utf8: Vec<bool> = transaction.recipients.iter().map(|one| one.address.needs_smtputf8()).collect();
+        if utf8.iter().all(|needs| *needs == utf8[0]) {
+            return self.deliver_alike(transaction).await;
+        }
+        let mut outcomes = vec![None; utf8.len()];
+        for group in [false, true] {
+            let places: Vec<usize> = (0..utf8.len()).filter(|place| utf8[*place] == group).collect();
+            let recipients = places.iter().map(|place| transaction.recipients[*place].clone()).collect();
+            let part = Transaction { recipients, ..transaction.clone() };
+            for (place, outcome) in places.into_iter().zip(self.deliver_alike(&part).await) {
+                outcomes[place] = Some(outcome);
+            }
+        }
+        outcomes.into_iter().flatten().collect()
+    }
+
+    async fn deliver_alike(&self, transaction: &Transaction) -> Vec<Outcome> {
         let parts = self.parts();
         let scene = Scene::nowhere(self.clock.now());
         let mut attempt = Attempt {

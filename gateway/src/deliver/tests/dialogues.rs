@@ -204,3 +204,20 @@ async fn ehlo_falls_back_to_helo() {
     assert_eq!(name(&outcome), "delivered");
     assert_eq!(server.commands()[1], "HELO gw.relay.example");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_utf8_recipient_does_not_take_the_others_with_it() {
+    let server = Server::new(vec![with(|s| s.extensions = vec!["PIPELINING", "8BITMIME"])]);
+    let courier = courier(&[Arc::clone(&server)]);
+    let to = ["ann@there.example", "用户@there.example", "bob@there.example"];
+    let outcomes = courier.deliver(&transaction(&courier, &to)).await;
+    let names: Vec<_> = outcomes.iter().map(name).collect();
+    assert_eq!(names, ["delivered", "refused", "delivered"]);
+    assert_eq!(server.taken.lock()[0].to.len(), 2);
+    assert!(
+        courier
+            .deliver(&crate::deliver::Transaction { recipients: Vec::new(), ..transaction(&courier, &to) })
+            .await
+            .is_empty()
+    );
+}
