@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use metrics::counter;
+use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 
@@ -86,7 +86,8 @@ impl Parts {
     /// The source address and the name that go with a transaction; an unknown name is an error, not "any".
     fn source(&self, egress: Option<&str>) -> Result<(Option<IpAddr>, &DomainName), String> {
         match egress {
-            None => Ok((None, &self.hostname)),
+            // Without a wish the first one that is configured; without any the system chooses.
+            None => Ok(self.egress.first().map_or((None, &self.hostname), |first| (Some(first.address), &first.ehlo))),
             Some(name) => match self.egress.iter().find(|egress| egress.name == name) {
                 Some(egress) => Ok((Some(egress.address), &egress.ehlo)),
                 None => Err(format!("the source address \"{name}\" is not configured")),
@@ -280,7 +281,7 @@ impl Courier {
         };
         let last_word = attempt.run().await;
         let outcomes = attempt.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| last_word.clone()));
-        outcomes.inspect(count).collect()
+        outcomes.collect()
     }
 
     /// What would be done with mail for this address, and why.
@@ -475,9 +476,6 @@ impl Attempt<'_> {
                 timeouts: &self.parts.delivery.timeouts,
                 recipients: &places,
             };
-            if link.tls.is_none() {
-                counter!("waxseal_delivery_plaintext_total").increment(1);
-            }
             match transact(&mut link, &setting, &scene, &mut self.outcomes).await {
                 Ending::Done => {}
                 Ending::Stale => return Next::AnotherLink,
@@ -533,24 +531,6 @@ impl Attempt<'_> {
 
 fn is_used_up(link: &Link, per_link: usize) -> bool {
     link.transactions >= per_link.min(link.extensions.letters.unwrap_or(usize::MAX))
-}
-
-/// `waxseal_delivery_results_total`; the class is that of the enhanced status with its subject, `4.4` for instance.
-fn count(outcome: &Outcome) {
-    const SUBJECTS: [[&str; 8]; 3] = [
-        ["2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7"],
-        ["4.0", "4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7"],
-        ["5.0", "5.1", "5.2", "5.3", "5.4", "5.5", "5.6", "5.7"],
-    ];
-    let (name, row) = match outcome {
-        Outcome::Delivered(_) => ("delivered", 0),
-        Outcome::TryLater(_) => ("deferred", 1),
-        Outcome::Refused(_) => ("refused", 2),
-    };
-    // Subjects past 7 are a server's invention; labels stay bounded.
-    let subject = usize::from(outcome.evidence().status.1);
-    let class = SUBJECTS[row].get(subject).copied().unwrap_or(SUBJECTS[row][0]);
-    counter!("waxseal_delivery_results_total", "outcome" => name, "class" => class).increment(1);
 }
 
 /// What `route explain` shows.
@@ -638,5 +618,28 @@ impl Problem {
     fn of(why: &NoTarget) -> Self {
         let (class, subject, detail) = why.status();
         Self { permanent: class == 5, status: format!("{class}.{subject}.{detail}"), text: why.to_string() }
+    }
+}
+
+#[async_trait]
+impl crate::schedule::Delivery for Courier {
+    fn destination(&self, domain: &DomainName) -> Destination {
+        self.destination(domain)
+    }
+
+    fn limits(&self, destination: &Destination) -> DestinationLimits {
+        self.limits_for(destination)
+    }
+
+    async fn deliver(&self, transaction: &Transaction) -> Vec<Outcome> {
+        self.deliver(transaction).await
+    }
+}
+
+#[async_trait]
+impl crate::admin::ports::RouteExplainer for Courier {
+    async fn explain(&self, address: &Mailbox) -> serde_json::Value {
+        // Strings, numbers and lists of them always serialize.
+        serde_json::to_value(self.explain(address).await).unwrap_or_default()
     }
 }

@@ -3,9 +3,34 @@
 //! Fails closed: what cannot be read, or may not be changed, follows the policy; an internal failure refuses the
 //! letter while its sender waits. The original never goes on.
 
+mod allow;
+mod archive;
+mod chars;
+mod context;
+mod escapes;
+mod explain;
+mod extras;
+mod header;
+mod html;
+mod issuers;
+mod judge;
+mod kind;
+mod office;
+mod prefilter;
+mod scan;
+mod stage;
+mod surroundings;
+#[cfg(test)]
+mod tests;
+mod zip;
+
+pub use explain::{Explanation, explain};
+
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use crate::message::{Letter, Received, Stage};
+use crate::message::{Letter, Received, Stage, wipe};
 
 /// What happens to a letter that holds a card number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,8 +180,97 @@ pub enum Refusal {
     Internal(String),
 }
 
-/// Redacts a letter. CPU-bound: call it on the blocking pool.
-pub fn redact(letter: Letter<Received>, _policy: &Policy) -> Result<Letter<Redacted>, Refusal> {
-    let message = letter.message().clone();
-    Ok(letter.advance(message, Redacted { report: Report::default() }))
+/// Bounds on what one message may make the stage do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Nesting of multiparts and messages.
+    pub mime_depth: usize,
+    /// Parts in all.
+    pub mime_parts: usize,
+    /// Bytes that all archives and compressed streams together may unpack to.
+    pub expansion: usize,
+    /// How many times larger than itself one compressed stream may become.
+    pub ratio: usize,
+    /// Archives in archives.
+    pub archive_depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { mime_depth: 60, mime_parts: 1000, expansion: 64 << 20, ratio: 100, archive_depth: 3 }
+    }
+}
+
+/// Passes over one message: striking a number out may leave digits that stand like another number beside what
+/// follows, and a second run must find nothing.
+const PASSES: usize = 4;
+
+/// Redacts a letter: the message, and the values of ENVID and ORCPT. CPU-bound: call it on the blocking pool.
+pub fn redact(letter: Letter<Received>, policy: &Policy) -> Result<Letter<Redacted>, Refusal> {
+    redact_within(letter, policy, &Limits::default())
+}
+
+/// [`redact`] with bounds of the caller's.
+pub fn redact_within(
+    mut letter: Letter<Received>,
+    policy: &Policy,
+    limits: &Limits,
+) -> Result<Letter<Redacted>, Refusal> {
+    let (changed, mut report) = redact_bytes_within(letter.message(), policy, limits)?;
+    let changed = match changed {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(message) => Some(message),
+    };
+    let mut hits = Vec::new();
+    if policy.mode != Mode::Off {
+        let envelope = letter.envelope_mut();
+        let values =
+            envelope.envelope_id.iter_mut().map(|value| ("ENVID", value)).chain(
+                envelope.recipients.iter_mut().filter_map(|r| r.original.as_mut()).map(|value| ("ORCPT", value)),
+            );
+        for (place, value) in values {
+            stage::xtext(place, value, policy, &mut hits)?;
+        }
+    }
+    report.hits.extend(hits);
+    let message = changed.map_or_else(|| letter.message().clone(), bytes::Bytes::from);
+    Ok(letter.advance(message, Redacted { report }))
+}
+
+/// Redacts a message: borrowed where nothing changes. In mode report it is never changed.
+pub fn redact_bytes<'m>(message: &'m [u8], policy: &Policy) -> Result<(Cow<'m, [u8]>, Report), Refusal> {
+    redact_bytes_within(message, policy, &Limits::default())
+}
+
+/// [`redact_bytes`] with bounds of the caller's.
+pub fn redact_bytes_within<'m>(
+    message: &'m [u8],
+    policy: &Policy,
+    limits: &Limits,
+) -> Result<(Cow<'m, [u8]>, Report), Refusal> {
+    let mut report = Report::default();
+    if policy.mode == Mode::Off {
+        return Ok((Cow::Borrowed(message), report));
+    }
+    if u32::try_from(message.len()).is_err() {
+        return Err(Refusal::Limit("message larger than 4 GB".into()));
+    }
+    let mut current = Cow::Borrowed(message);
+    for pass in 0..PASSES {
+        let mut stage = stage::Stage::new(policy, limits);
+        let edits = stage.message(&current)?;
+        let found = stage.finish();
+        if pass == 0 {
+            report.unscanned = found.unscanned;
+        }
+        report.hits.extend(found.hits);
+        if edits.is_empty() || policy.mode == Mode::Report {
+            break;
+        }
+        let next = edits.apply(&current);
+        if let Cow::Owned(old) = std::mem::replace(&mut current, Cow::Owned(next)) {
+            wipe(old);
+        }
+    }
+    Ok((current, report))
 }

@@ -1,0 +1,177 @@
+//! Replacements in a run of bytes, by the offsets of the original.
+//!
+//! An [`EditSet`] is disjoint and sorted by construction, so that applying it is one pass and every byte outside an
+//! edit is the same byte afterwards. Offsets of raw bytes and of decoded text are different types: mixing them up
+//! is the classic fault of a redactor.
+
+use std::ops::Range;
+
+/// An offset in the bytes as they came (of a message, or of a decoded attachment that is edited as a whole).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RawOffset(pub usize);
+
+/// An offset in decoded text (UTF-8), always on a character's first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TextOffset(pub usize);
+
+/// One character of decoded text and what stands in its place afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CharEdit {
+    /// Where the old character begins.
+    pub at: TextOffset,
+    /// The new character.
+    pub to: char,
+}
+
+/// Sorts edits and drops the second of two at one offset.
+pub fn normalise(edits: &mut Vec<CharEdit>) {
+    edits.sort_by_key(|edit| edit.at);
+    edits.dedup_by_key(|edit| edit.at);
+}
+
+/// One replacement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Edit {
+    start: usize,
+    end: usize,
+    with: Vec<u8>,
+}
+
+/// Disjoint replacements in original offsets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EditSet {
+    edits: Vec<Edit>,
+}
+
+impl EditSet {
+    /// No edits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Is there nothing to do?
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty()
+    }
+
+    /// Does every replacement have the length of what it replaces?
+    pub fn keeps_length(&self) -> bool {
+        self.edits.iter().all(|edit| edit.end - edit.start == edit.with.len())
+    }
+
+    /// Replaces `range`. Where it overlaps an earlier edit the earlier one stands: two views of one place strike
+    /// out the same digits, and the one that was built first knows the place better.
+    pub fn replace(&mut self, range: Range<RawOffset>, with: impl Into<Vec<u8>>) -> bool {
+        let (start, end) = (range.start.0, range.end.0.max(range.start.0));
+        let at = self.edits.partition_point(|edit| edit.start < start);
+        let after = self.edits.get(at).is_some_and(|next| next.start < end || next.start == start && next.end == end);
+        if after || at > 0 && self.edits[at - 1].end > start {
+            return false;
+        }
+        self.edits.insert(at, Edit { start, end, with: with.into() });
+        true
+    }
+
+    /// Writes one byte in place of another.
+    pub fn put(&mut self, at: RawOffset, byte: u8) {
+        // Runs grow in place: a number is one edit, not sixteen.
+        if let Some(last) = self.edits.last_mut() {
+            if last.end == at.0 && last.end - last.start == last.with.len() {
+                last.end += 1;
+                last.with.push(byte);
+                return;
+            }
+        }
+        self.replace(at..RawOffset(at.0 + 1), [byte]);
+    }
+
+    /// Takes over the edits of a piece that begins at `base` of these bytes.
+    pub fn absorb(&mut self, piece: EditSet, base: RawOffset) {
+        for edit in piece.edits {
+            self.replace(RawOffset(base.0 + edit.start)..RawOffset(base.0 + edit.end), edit.with);
+        }
+    }
+
+    /// The changed bytes one by one, if no edit changes a length.
+    pub fn bytes(&self) -> Option<Vec<(usize, u8)>> {
+        self.keeps_length().then(|| {
+            let each =
+                |edit: &Edit| edit.with.iter().enumerate().map(|(i, b)| (edit.start + i, *b)).collect::<Vec<_>>();
+            self.edits.iter().flat_map(each).collect()
+        })
+    }
+
+    /// The edited ranges, in order, with the lengths of what replaces them.
+    pub fn ranges(&self) -> impl Iterator<Item = (Range<RawOffset>, usize)> + '_ {
+        self.edits.iter().map(|edit| (RawOffset(edit.start)..RawOffset(edit.end), edit.with.len()))
+    }
+
+    /// The bytes with every edit made.
+    pub fn apply(&self, original: &[u8]) -> Vec<u8> {
+        let grown: usize = self.edits.iter().map(|edit| edit.with.len()).sum();
+        let mut out = Vec::with_capacity(original.len() + grown);
+        let mut at = 0;
+        for edit in &self.edits {
+            let start = edit.start.min(original.len());
+            out.extend_from_slice(&original[at.min(start)..start]);
+            out.extend_from_slice(&edit.with);
+            at = edit.end.min(original.len());
+        }
+        out.extend_from_slice(&original[at..]);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(start: usize, end: usize) -> Range<RawOffset> {
+        RawOffset(start)..RawOffset(end)
+    }
+
+    #[test]
+    fn edits_are_made_in_original_offsets_whatever_their_order() {
+        let mut set = EditSet::new();
+        assert!(set.replace(range(8, 9), *b"II"));
+        assert!(set.replace(range(0, 1), *b""));
+        assert!(set.replace(range(4, 6), *b"XY"));
+        assert_eq!(set.apply(b"abcdefghijk"), b"bcdXYghIIjk");
+        assert!(!set.keeps_length());
+    }
+
+    #[test]
+    fn the_first_of_two_overlapping_edits_stands() {
+        let mut set = EditSet::new();
+        assert!(set.replace(range(2, 5), *b"***"));
+        for (start, end) in [(4, 6), (1, 3), (2, 5), (3, 4), (0, 9)] {
+            assert!(!set.replace(range(start, end), *b"!"), "{start}..{end}");
+        }
+        assert!(set.replace(range(5, 6), *b"!"));
+        assert_eq!(set.apply(b"abcdefgh"), b"ab***!gh");
+        assert_eq!(set.bytes().unwrap().len(), 4);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn bytes_outside_edits_are_equal(
+            original in proptest::collection::vec(proptest::num::u8::ANY, 1..200),
+            places in proptest::collection::vec((0usize..200, 0usize..5), 0..20),
+        ) {
+            let mut set = EditSet::new();
+            for (start, len) in places {
+                let start = start.min(original.len() - 1);
+                let end = (start + len).min(original.len());
+                set.replace(range(start, end), vec![b'*'; end - start]);
+            }
+            let out = set.apply(&original);
+            proptest::prop_assert_eq!(out.len(), original.len());
+            let edited: Vec<_> = set.ranges().map(|(r, _)| r.start.0..r.end.0).collect();
+            for i in 0..out.len() {
+                if !edited.iter().any(|r| r.contains(&i)) {
+                    proptest::prop_assert_eq!(out[i], original[i]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Words about cards, near a number: what lets a weak number count, and a strong one in odd company.
+//!
+//! Whole words only, in a window of 64 characters before and 48 after; a word that the window cuts does not count.
+//! There are no words that make a well-formed number harmless, save a label directly before it that says what else
+//! it is ([`other_label`]): anything wider would be a way around the stage.
+
+/// How far before a number a word counts, in characters.
+pub const BEFORE: usize = 64;
+/// How far after it.
+pub const AFTER: usize = 48;
+
+/// Words in English, German, French, Spanish, Portuguese, Italian, Dutch, Polish, Czech, Russian, Ukrainian, Turkish,
+/// Scandinavian languages, Finnish, Indonesian, Vietnamese, Hindi, Arabic; names of networks that mean nothing else.
+const WORDS: &[&str] = &[
+    "amex",
+    "bankkort",
+    "bankomatkarte",
+    "betaalkaart",
+    "betalingskort",
+    "cardholder",
+    "cardnumber",
+    "carta",
+    "carte",
+    "cartes",
+    "cartao",
+    "cartão",
+    "cartões",
+    "ccnum",
+    "ccnumber",
+    "ccno",
+    "cryptogramme",
+    "csc",
+    "cvc",
+    "cvv",
+    "cvn",
+    "credit",
+    "creditcard",
+    "creditcards",
+    "creditkaart",
+    "creditkarte",
+    "crédito",
+    "debit",
+    "debitcard",
+    "debitkarte",
+    "débito",
+    "diners",
+    "discovercard",
+    "ecard",
+    "girocard",
+    "hipercard",
+    "interpayment",
+    "jcb",
+    "kaart",
+    "kaartnummer",
+    "karta",
+    "karte",
+    "karten",
+    "kartennr",
+    "kartennummer",
+    "kartenummer",
+    "kartı",
+    "kartınız",
+    "kartnummer",
+    "karty",
+    "kartą",
+    "kartę",
+    "kartou",
+    "kartu",
+    "kort",
+    "kortet",
+    "kortin",
+    "kortnr",
+    "kortnummer",
+    "kortti",
+    "korttinumero",
+    "kreditkarte",
+    "kreditkarten",
+    "kreditkort",
+    "kreditní",
+    "kredi",
+    "kredit",
+    "kredytowa",
+    "kredytowej",
+    "luottokortti",
+    "maestro",
+    "mastercard",
+    "pan",
+    "platební",
+    "prüfziffer",
+    "rupay",
+    "tarjeta",
+    "tarjetas",
+    "thẻ",
+    "uatp",
+    "unionpay",
+    "verve",
+    "visa",
+    "visakarte",
+    "карта",
+    "карте",
+    "картой",
+    "карту",
+    "карты",
+    "картка",
+    "картки",
+    "картку",
+    "بطاقة",
+    "البطاقة",
+    "بطاقتك",
+    "कार्ड",
+    "क्रेडिट",
+    "κάρτα",
+    "κάρτας",
+    "כרטיס",
+    "אשראי",
+    "kártya",
+    "kártyaszám",
+    "kartice",
+    "kartica",
+    "kredittkort",
+    "pankkikortti",
+    "card",
+    "cards",
+    "cardno",
+    "cardnum",
+    "cardnr",
+    "ccard",
+    "primaryaccountnumber",
+    "accountnumberprimary",
+];
+
+/// Words of languages that put no space between words.
+const PIECES: &[&str] = &[
+    "カード",
+    "ｶｰﾄﾞ",
+    "クレジット",
+    "信用卡",
+    "銀行卡",
+    "银行卡",
+    "卡号",
+    "卡號",
+    "借记卡",
+    "儲值卡",
+    "카드",
+    "신용",
+    "บัตร",
+];
+
+/// Is this word, in lower case, about cards?
+pub fn is_card_word(word: &str) -> bool {
+    if WORDS.contains(&word) {
+        return true;
+    }
+    // cardNumber, credit-card-no, paymentCardPan in one word.
+    let tail = |rest: &str| {
+        matches!(
+            rest,
+            "number"
+                | "numbers"
+                | "num"
+                | "no"
+                | "nr"
+                | "pan"
+                | "holder"
+                | "details"
+                | "data"
+                | "info"
+                | "id"
+                | "s"
+                | "type"
+                | "value"
+        )
+    };
+    word.strip_prefix("card").is_some_and(tail)
+        || word.strip_suffix("card").is_some_and(|head| {
+            matches!(
+                head,
+                "credit"
+                    | "debit"
+                    | "bank"
+                    | "payment"
+                    | "charge"
+                    | "prepaid"
+                    | "giro"
+                    | "master"
+                    | "visa"
+                    | "cc"
+                    | "my"
+                    | "customer"
+                    | "user"
+            )
+        })
+        || word.strip_suffix("cardnumber").is_some()
+        || word.strip_suffix("karte").is_some_and(|head| matches!(head, "kredit" | "debit" | "bank" | "ec" | "zahl"))
+        || PIECES.iter().any(|piece| word.contains(piece))
+}
+
+/// Calls `found(start, end)` for each run of letters in `text`, and for each piece of a camelCase run.
+fn each_word(text: &str, mut found: impl FnMut(&str, usize, usize)) {
+    let mut start = None;
+    let mut lower = String::new();
+    for (at, c) in text.char_indices().chain([(text.len(), ' ')]) {
+        let letter =
+            c.is_alphabetic() || matches!(c, '\u{300}'..='\u{36f}' | '\u{900}'..='\u{97f}' | '\u{e31}'..='\u{e4e}');
+        if letter {
+            start.get_or_insert(at);
+            lower.extend(c.to_lowercase());
+        } else if let Some(begin) = start.take() {
+            // "cvv2" and "cvc2" are words; other digits after letters are not part of one.
+            found(&lower, begin, at);
+            lower.clear();
+        }
+    }
+}
+
+/// The window before `at`: its text and where it begins.
+fn before(text: &str, at: usize) -> &str {
+    let start = text[..at].char_indices().rev().take(BEFORE).last().map_or(at, |(start, _)| start);
+    &text[start..at]
+}
+
+fn after(text: &str, at: usize) -> &str {
+    let end = text[at..].char_indices().nth(AFTER).map_or(text.len(), |(end, _)| at + end);
+    &text[at..end]
+}
+
+/// How many bytes before `at` the nearest card word ends, if one is near.
+pub fn word_before(text: &str, at: usize) -> Option<usize> {
+    let window = before(text, at);
+    let cut = window.len() < at && text[..at - window.len()].chars().next_back().is_some_and(char::is_alphabetic);
+    let mut nearest = None;
+    each_word(window, |word, start, end| {
+        if !(cut && start == 0) && is_card_word(word) {
+            nearest = Some(window.len() - end);
+        }
+    });
+    nearest
+}
+
+/// How many bytes after `at` the nearest card word begins, if one is near.
+pub fn word_after(text: &str, at: usize) -> Option<usize> {
+    let window = after(text, at);
+    let cut = text[at + window.len()..].chars().next().is_some_and(char::is_alphabetic);
+    let mut nearest = None;
+    each_word(window, |word, start, end| {
+        if !(cut && end == window.len()) && nearest.is_none() && is_card_word(word) {
+            nearest = Some(start);
+        }
+    });
+    nearest
+}
+
+/// Labels that say what else a number is, where they stand directly before it.
+const OTHERS: &[&str] = &[
+    "imei",
+    "imeisv",
+    "meid",
+    "esn",
+    "iccid",
+    "iban",
+    "bic",
+    "isbn",
+    "issn",
+    "ean",
+    "gtin",
+    "upc",
+    "asin",
+    "awb",
+    "tracking",
+    "track",
+    "trackingnumber",
+    "sendungsnummer",
+    "sendungsverfolgung",
+    "paketnummer",
+    "frachtbrief",
+    "waybill",
+    "shipment",
+    "consignment",
+    "parcel",
+    "suivi",
+    "seguimiento",
+    "rastreio",
+    "spedizione",
+    "uuid",
+    "guid",
+    "sku",
+    "serial",
+    "seriennummer",
+    "barcode",
+    "timestamp",
+    "epoch",
+    "phone",
+    "tel",
+    "telephone",
+    "telefon",
+    "mobile",
+    "fax",
+    "whatsapp",
+    "arn",
+    "ups",
+    "fedex",
+    "dhl",
+    "usps",
+    "hermes",
+    "追跡番号",
+    "お問い合わせ番号",
+    "伝票番号",
+    "運單號",
+    "快递单号",
+];
+
+/// Does a label directly before `at` say that the number is something else? Only the last few words of the same
+/// line count, with no other number between.
+pub fn other_label(text: &str, at: usize) -> bool {
+    let window = before(text, at);
+    let line = window.rsplit(['\n', ';', '|', ',', '\u{1f}']).next().unwrap_or(window);
+    let line = line.rsplit(|c: char| c.is_ascii_digit()).next().unwrap_or(line);
+    let mut words: Vec<String> = Vec::new();
+    each_word(line, |word, _, _| words.push(word.to_owned()));
+    let near = &words[words.len().saturating_sub(3)..];
+    near.iter().any(|word| OTHERS.contains(&word.as_str())) && !words.iter().any(|word| is_card_word(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_words_count_and_pieces_do_not() {
+        for text in [
+            "Card number: ",
+            "your Kreditkarte ",
+            "card_number=",
+            "cardNumber\":",
+            "カード番号：",
+            "номер карты ",
+            "您的信用卡 ",
+            "CVV ",
+        ] {
+            assert!(word_before(text, text.len()).is_some(), "{text}");
+        }
+        for text in ["discard ", "cardigan ", "Discover our ", "expected ", "placard ", "postcards from ", ""] {
+            assert!(word_before(text, text.len()).is_none(), "{text}");
+        }
+        let far = format!("card {}", "x ".repeat(40));
+        assert!(word_before(&far, far.len()).is_none());
+        assert!(word_after(" (visa)", 0).is_some());
+    }
+
+    #[test]
+    fn a_label_directly_before_says_what_else_it_is() {
+        for text in ["IMEI: ", "Tracking number: ", "IBAN "] {
+            assert!(other_label(text, text.len()), "{text}");
+        }
+        for text in ["IMEI was sent, and ", "card tracking ", "tracking 12 ", "Tracking:\n"] {
+            assert!(!other_label(text, text.len()), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_can_be_asked(text in "\\PC{0,120}", at in 0usize..120) {
+            let at = text.char_indices().map(|(i, _)| i).nth(at % 121).unwrap_or(text.len());
+            word_before(&text, at);
+            word_after(&text, at);
+            other_label(&text, at);
+        }
+    }
+}

@@ -1,0 +1,493 @@
+//! The decision: which windows of a chain are card numbers.
+//!
+//! A window of whole groups is a candidate if issuer, length and check digit hold; how it is written and what stands
+//! around it then decide. Among the accepted windows those that cover most digits are taken. A rejected window
+//! never hides another one.
+
+use std::cell::OnceCell;
+use std::ops::Range;
+
+use super::context;
+use super::issuers::{Strength, issuer, luhn};
+use super::scan::{Chain, Group, kind};
+use super::surroundings;
+
+/// A number of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Number {
+    /// Its digits, as indices into the chain.
+    pub digits: Range<usize>,
+    /// The issuer's name.
+    pub brand: &'static str,
+}
+
+/// A window of whole groups that issuer, length and check digit allow.
+#[derive(Clone, Copy)]
+struct Window {
+    first: usize,
+    last: usize,
+    brand: &'static str,
+    strength: Strength,
+}
+
+/// The row of groups within one line (or the whole chain) that a window is seen in.
+#[derive(Clone, Copy)]
+struct Row {
+    first: usize,
+    last: usize,
+}
+
+/// What a window's form says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Accepted wherever it stands.
+    Free,
+    /// Accepted if it touches an end of its row, another number or a separator of another kind.
+    Edge,
+    /// Not without a card word near.
+    CardWord,
+    /// Not at all.
+    Never,
+}
+
+/// Judges one chain.
+pub struct Judge<'t> {
+    text: &'t str,
+    chain: &'t Chain,
+    allow: &'t dyn Fn(&str, usize, usize) -> bool,
+    words: OnceCell<(Option<usize>, Option<usize>)>,
+}
+
+impl<'t> Judge<'t> {
+    /// A judge of this chain; `allow` says which stretches of the text are some tenant's own numbers.
+    pub fn new(text: &'t str, chain: &'t Chain, allow: &'t dyn Fn(&str, usize, usize) -> bool) -> Self {
+        Self { text, chain, allow, words: OnceCell::new() }
+    }
+
+    /// The card numbers, ascending and disjoint.
+    pub fn numbers(&self) -> Vec<Number> {
+        let groups = &self.chain.groups;
+        let mut rows = Vec::new();
+        let mut first = 0;
+        for (i, group) in groups.iter().enumerate().skip(1) {
+            if group.before.kinds & (kind::LINE | kind::CELL) != 0 {
+                rows.push(Row { first, last: i - 1 });
+                first = i;
+            }
+        }
+        rows.push(Row { first, last: groups.len() - 1 });
+        let mut taken: Vec<Window> = rows.iter().flat_map(|row| self.row(*row)).collect();
+        let mut out: Vec<Number> = Vec::new();
+        self.doubled(&mut out);
+        if rows.len() > 1 {
+            self.across(&rows, &mut taken);
+        }
+        out.extend(
+            taken.iter().map(|window| Number { digits: self.digits(window.first, window.last), brand: window.brand }),
+        );
+        out.sort_by_key(|number| number.digits.start);
+        out
+    }
+
+    fn digits(&self, first: usize, last: usize) -> Range<usize> {
+        self.chain.groups[first].first as usize..self.chain.digits_end(last)
+    }
+
+    /// The numbers within one line.
+    fn row(&self, row: Row) -> Vec<Window> {
+        let mut windows: Vec<(Window, bool)> = Vec::new();
+        let total: u32 = self.chain.groups[row.first..=row.last].iter().map(|group| group.len).sum();
+        if total < 12 {
+            return Vec::new();
+        }
+        for first in row.first..=row.last {
+            let mut digits = 0;
+            for last in first..=row.last {
+                digits += self.chain.groups[last].len;
+                if digits > 19 {
+                    break;
+                }
+                if let Some(window) = self.window(first, last) {
+                    match self.judge(window, row) {
+                        Form::Free => windows.push((window, true)),
+                        Form::Edge => {
+                            let edge = self.at_edge(window, row) || self.card_word(&window);
+                            windows.push((window, edge));
+                        }
+                        Form::CardWord if self.card_word(&window) => windows.push((window, true)),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        if windows.is_empty() {
+            return Vec::new();
+        }
+        spread(&mut windows);
+        best(
+            windows.into_iter().filter(|(_, accepted)| *accepted).map(|(window, _)| window).collect(),
+            &self.chain.groups,
+        )
+    }
+
+    fn window(&self, first: usize, last: usize) -> Option<Window> {
+        let values = self.chain.values.get(self.digits(first, last))?;
+        let issuer = issuer(values)?;
+        luhn(values).then_some(Window { first, last, brand: issuer.brand, strength: issuer.strength })
+    }
+
+    fn span(&self, window: &Window) -> (usize, usize) {
+        (self.chain.groups[window.first].start as usize, self.chain.groups[window.last].end as usize)
+    }
+
+    /// Is there a card word within reach? Found once for the chain: inside it there are no letters.
+    fn card_word(&self, window: &Window) -> bool {
+        let groups = &self.chain.groups;
+        let (chain_start, chain_end) = (groups[0].start as usize, groups[groups.len() - 1].end as usize);
+        let (left, right) = *self
+            .words
+            .get_or_init(|| (context::word_before(self.text, chain_start), context::word_after(self.text, chain_end)));
+        let (start, end) = self.span(window);
+        left.is_some_and(|left| start - chain_start + left <= context::BEFORE * 2)
+            || right.is_some_and(|right| chain_end - end + right <= context::AFTER * 2)
+    }
+
+    /// What the window's form and surroundings ask for.
+    fn judge(&self, window: Window, row: Row) -> Form {
+        let (start, end) = self.span(&window);
+        let form = if window.first == window.last { self.single(window, row) } else { self.several(window, row) };
+        if form == Form::Never {
+            return form;
+        }
+        let form = match surroundings::of(self.text, start, end) {
+            surroundings::Place::Identifier => return Form::Never,
+            surroundings::Place::Doubtful => Form::CardWord,
+            surroundings::Place::Text => form,
+        };
+        if window.strength == Strength::Weak && !self.card_word(&window) {
+            return Form::Never;
+        }
+        if (self.allow)(self.text, start, end) {
+            return Form::Never;
+        }
+        form
+    }
+
+    /// One run of digits.
+    fn single(&self, window: Window, row: Row) -> Form {
+        let groups = &self.chain.groups;
+        let group = groups[window.first];
+        let dot = |c: char| matches!(c, '.' | '\u{66b}');
+        if window.first > row.first {
+            let (previous, separator) = (groups[window.first - 1], group.before);
+            let fraction = separator.width == 1
+                && (dot(separator.first) && previous.len <= 3
+                    || separator.first == ',' && previous.len == 1 && self.chain.values[previous.first as usize] == 0);
+            if fraction {
+                return Form::CardWord;
+            }
+        }
+        if window.last < row.last {
+            let separator = groups[window.last + 1].before;
+            let zeros =
+                self.chain.values[self.digits(window.last + 1, window.last + 1)].iter().all(|value| *value == 0);
+            if separator.width == 1 && dot(separator.first) && !zeros {
+                return Form::CardWord;
+            }
+        }
+        let start = group.start as usize;
+        if surroundings::after_plus(self.text, start) || context::other_label(self.text, start) {
+            return Form::CardWord;
+        }
+        Form::Free
+    }
+
+    /// Several groups with separators between.
+    fn several(&self, window: Window, row: Row) -> Form {
+        let groups = &self.chain.groups[window.first..=window.last];
+        let lengths: Vec<u32> = groups.iter().map(|group| group.len).collect();
+        let inner = &groups[1..];
+        let kinds = inner.iter().fold(0, |kinds, group| kinds | group.before.kinds);
+        let uniform = inner.iter().all(|group| group.before.is_like(inner[0].before));
+        let whole = window.first == row.first && window.last == row.last && !self.cut_off(window);
+        let usual = is_usual(&lengths);
+        if window.first == row.first && self.is_phone(row) || is_thousands(&lengths, groups) {
+            return Form::CardWord;
+        }
+        if context::other_label(self.text, groups[0].start as usize) && !(usual && lengths.len() >= 3 && uniform) {
+            return Form::CardWord;
+        }
+        let whole_or_word = if whole { Form::Free } else { Form::CardWord };
+        if kinds & kind::ODD != 0 {
+            return if usual && (whole || self.is_bounded(window, row)) { Form::CardWord } else { Form::Never };
+        }
+        if kinds & kind::WEAK != 0 {
+            return match (usual, uniform) {
+                (true, true) if self.is_bounded(window, row) => Form::Free,
+                (true, true) => whole_or_word,
+                (true, false) => Form::CardWord,
+                (false, true) if whole && is_regular(&lengths) => Form::CardWord,
+                _ => Form::Never,
+            };
+        }
+        match (usual, uniform) {
+            (true, true) => Form::Edge,
+            (true, false) => {
+                if self.is_bounded(window, row) {
+                    Form::Free
+                } else {
+                    whole_or_word
+                }
+            }
+            (false, true) if is_regular(&lengths) => whole_or_word,
+            (false, true) if whole => Form::CardWord,
+            (false, false) if whole && is_regular(&lengths) => Form::CardWord,
+            _ => Form::Never,
+        }
+    }
+
+    fn cut_off(&self, window: Window) -> bool {
+        self.chain.continued && window.first == 0 || self.chain.continues && window.last + 1 == self.chain.groups.len()
+    }
+
+    /// A plus sign before a row of at most fifteen digits: a telephone number (E.164).
+    fn is_phone(&self, row: Row) -> bool {
+        let digits: u32 = self.chain.groups[row.first..=row.last].iter().map(|group| group.len).sum();
+        digits <= 16 && surroundings::after_plus(self.text, self.chain.groups[row.first].start as usize)
+    }
+
+    /// Is the boundary on this side clear: the row's end, a separator of another kind, an expiry date, a list number?
+    fn clear_sides(&self, window: Window, row: Row) -> (bool, bool) {
+        let groups = &self.chain.groups;
+        let inner = groups.get(window.first + 1).map(|group| group.before).unwrap_or_default();
+        let continued = self.chain.continued && window.first == 0;
+        let left = if window.first == row.first { !continued } else { !groups[window.first].before.is_like(inner) };
+        let right = if window.last == row.last {
+            !(self.chain.continues && window.last + 1 == groups.len())
+        } else {
+            let next = groups[window.last + 1];
+            !next.before.is_like(inner) || self.is_expiry(window.last + 1, row)
+        };
+        (left, right)
+    }
+
+    fn at_edge(&self, window: Window, row: Row) -> bool {
+        let (left, right) = self.clear_sides(window, row);
+        left || right
+    }
+
+    fn is_bounded(&self, window: Window, row: Row) -> bool {
+        let (left, right) = self.clear_sides(window, row);
+        left && right
+    }
+
+    /// Do two groups from `first` on read as month and year?
+    fn is_expiry(&self, first: usize, row: Row) -> bool {
+        let groups = &self.chain.groups;
+        if first + 1 > row.last || groups[first].len > 2 || !matches!(groups[first + 1].len, 2 | 4) {
+            return false;
+        }
+        let month = self.chain.values[self.digits(first, first)].iter().fold(0, |acc, d| acc * 10 + u32::from(*d));
+        (1..=12).contains(&month)
+            && matches!(groups[first + 1].before.first, '/' | '-' | '.')
+            && groups[first + 1].before.width == 1
+    }
+
+    /// Two numbers written as one run of 28 to 38 digits.
+    fn doubled(&self, out: &mut Vec<Number>) {
+        for group in self.chain.groups.iter().filter(|group| (28..=38).contains(&group.len)) {
+            let all = group.first as usize..(group.first + group.len) as usize;
+            let Some(values) = self.chain.values.get(all.clone()) else { continue };
+            let strong =
+                |values: &[u8]| issuer(values).filter(|found| found.strength == Strength::Strong && luhn(values));
+            for cut in 13..=19 {
+                if values.len() < cut + 13 {
+                    break;
+                }
+                let (Some(one), Some(two)) = (strong(&values[..cut]), strong(&values[cut..])) else { continue };
+                if surroundings::of(self.text, group.start as usize, group.end as usize) == surroundings::Place::Text {
+                    out.push(Number { digits: all.start..all.start + cut, brand: one.brand });
+                    out.push(Number { digits: all.start + cut..all.end, brand: two.brand });
+                }
+                break;
+            }
+        }
+    }
+
+    /// Numbers that go over one line end or over the edges of cells.
+    fn across(&self, rows: &[Row], taken: &mut Vec<Window>) {
+        let groups = &self.chain.groups;
+        let free =
+            |taken: &[Window], first: usize, last: usize| !taken.iter().any(|w| w.first <= last && first <= w.last);
+        let long = |row: Row| groups[row.first..=row.last].iter().map(|group| group.len).sum::<u32>() >= 13;
+        for pair in rows.windows(2) {
+            let (above, below) = (pair[0], pair[1]);
+            let separator = groups[below.first].before;
+            if separator.kinds & kind::CELL != 0 || long(above) && long(below) && above.last - above.first > 8 {
+                continue;
+            }
+            let whole = rows.len() == 2 && !self.chain.continued && !self.chain.continues;
+            for first in (above.first..=above.last).rev().take(19) {
+                for last in (below.first..=below.last).take(19) {
+                    let entire = whole && first == above.first && last == below.last;
+                    let Some(window) = self.window(first, last) else { continue };
+                    if free(taken, first, last) && self.over_line(window, above, below, entire) {
+                        taken.push(window);
+                    }
+                }
+            }
+        }
+        let cells = |row: &Row| groups[row.first].before.kinds & kind::CELL != 0;
+        for start in 0..rows.len() {
+            for end in start + 1..rows.len().min(start + 6) {
+                if !cells(&rows[end]) {
+                    break;
+                }
+                let (first, last) = (rows[start].first, rows[end].last);
+                let lengths: Vec<u32> = groups[first..=last].iter().map(|group| group.len).collect();
+                let bounded = (start == 0 || !cells(&rows[start])) && rows.get(end + 1).is_none_or(|next| !cells(next));
+                let Some(window) = self.window(first, last) else { continue };
+                if bounded
+                    && lengths.len() >= 3
+                    && is_usual(&lengths)
+                    && free(taken, first, last)
+                    && self.card_word(&window)
+                {
+                    taken.push(window);
+                }
+            }
+        }
+    }
+
+    fn over_line(&self, window: Window, above: Row, below: Row, entire: bool) -> bool {
+        let groups = &self.chain.groups;
+        let count = |first: usize, last: usize| groups[first..=last].iter().map(|group| group.len).sum::<u32>();
+        if count(window.first, above.last) >= 13 || count(below.first, window.last) >= 13 {
+            return false;
+        }
+        let mut lengths: Vec<u32> = groups[window.first..=window.last].iter().map(|group| group.len).collect();
+        let mut usual = is_usual(&lengths);
+        let cut = above.last - window.first;
+        let joined = lengths.remove(cut + 1);
+        lengths[cut] += joined;
+        usual |= is_usual(&lengths) || lengths.len() == 1;
+        let inner: Vec<&Group> =
+            (window.first + 1..=window.last).filter(|i| *i != below.first).map(|i| &groups[i.to_owned()]).collect();
+        let uniform = inner.iter().all(|group| {
+            group.before.is_like(inner[0].before) && group.before.kinds & !(kind::SPACE | kind::HYPHEN) == 0
+        });
+        let (start, _) = self.span(&window);
+        if !usual
+            || !uniform
+            || surroundings::after_plus(self.text, start)
+            || (self.allow)(self.text, start, groups[window.last].end as usize)
+        {
+            return false;
+        }
+        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let wrapped = groups[above.last].end as usize - line_start >= 55;
+        let plain = entire && (groups.len() >= 3 || wrapped) && window.strength == Strength::Strong;
+        (plain || self.card_word(&window)) && !context::other_label(self.text, start)
+    }
+}
+
+/// An accepted window makes the boundary of its neighbours clear.
+fn spread(windows: &mut [(Window, bool)]) {
+    if windows.iter().all(|(_, accepted)| *accepted) || !windows.iter().any(|(_, accepted)| *accepted) {
+        return;
+    }
+    windows.sort_by_key(|(window, _)| window.first);
+    let mut ends = std::collections::HashSet::new();
+    for (window, accepted) in windows.iter_mut() {
+        *accepted |= window.first > 0 && ends.contains(&(window.first - 1));
+        if *accepted {
+            ends.insert(window.last);
+        }
+    }
+    windows.sort_by_key(|(window, _)| std::cmp::Reverse(window.last));
+    let mut starts = std::collections::HashSet::new();
+    for (window, accepted) in windows.iter_mut() {
+        *accepted |= starts.contains(&(window.last + 1));
+        if *accepted {
+            starts.insert(window.first);
+        }
+    }
+}
+
+/// The disjoint windows that cover most digits; among equals the strong ones, then those that begin earlier.
+fn best(mut windows: Vec<Window>, groups: &[Group]) -> Vec<Window> {
+    if windows.len() <= 1 {
+        return windows;
+    }
+    windows.sort_by_key(|window| (window.last, std::cmp::Reverse(window.first)));
+    let worth = |window: &Window| {
+        let digits: u32 = groups[window.first..=window.last].iter().map(|group| group.len).sum();
+        digits * 16 + u32::from(window.strength == Strength::Strong) * 8 + u32::from(window.last - window.first <= 4)
+    };
+    // total[i]: the best of the first i windows; chosen[i]: was window i - 1 taken for it?
+    let mut total = vec![0u32; windows.len() + 1];
+    let mut chosen = vec![None; windows.len() + 1];
+    for (i, window) in windows.iter().enumerate() {
+        let before = windows[..i].partition_point(|other| other.last < window.first);
+        let with = total[before] + worth(window);
+        if with > total[i] {
+            (total[i + 1], chosen[i + 1]) = (with, Some(before));
+        } else {
+            total[i + 1] = total[i];
+        }
+    }
+    let mut out = Vec::new();
+    let mut at = windows.len();
+    while at > 0 {
+        match chosen[at] {
+            Some(before) => {
+                out.push(windows[at - 1]);
+                at = before;
+            }
+            None => at -= 1,
+        }
+    }
+    out.reverse();
+    out
+}
+
+/// Groupings that are printed on cards or that forms make.
+fn is_usual(lengths: &[u32]) -> bool {
+    match lengths {
+        [4, 4, 4] | [4, 4, 4, 1..=4] | [4, 4, 4, 4, 1..=3] | [4, 4, 4, 5..=7] => true,
+        [4, 6, 4 | 5] | [4, 5, 6] | [6, 4, 5] | [3, 4, 4, 4] | [4, 3, 3, 3] | [4, 8, 4] | [4, 4, 8] | [8, 4, 4] => true,
+        [6, 6, 4]
+        | [6, 4, 6]
+        | [6, 6, 6 | 7 | 3]
+        | [6, 2, 4, 4]
+        | [4, 2, 6, 4]
+        | [4, 6, 6]
+        | [5, 5, 5 | 6]
+        | [4, 2, 2, 4, 4] => true,
+        [8, 8 | 6 | 7 | 11]
+        | [6, 8..=13]
+        | [4, 8..=12]
+        | [12, 4]
+        | [10, 6]
+        | [4, 4, 5]
+        | [11, 4 | 5]
+        | [9, 4..=7]
+        | [15, 1 | 4] => true,
+        _ => false,
+    }
+}
+
+/// All groups as long as the first, the last one at most as long.
+fn is_regular(lengths: &[u32]) -> bool {
+    let (last, rest) = lengths.split_last().map_or((0, &[][..]), |(last, rest)| (*last, rest));
+    rest.len() >= 2 && rest.iter().all(|len| *len == rest[0]) && last <= rest[0] && rest[0] <= 7
+}
+
+/// `1,234,567,890,123`: an amount.
+fn is_thousands(lengths: &[u32], groups: &[Group]) -> bool {
+    matches!(lengths.first(), Some(1..=3))
+        && lengths[1..].iter().all(|len| *len == 3)
+        && groups[1..]
+            .iter()
+            .all(|group| matches!(group.before.first, ',' | '.' | '\'' | '\u{66c}') && group.before.width == 1)
+}

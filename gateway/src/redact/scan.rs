@@ -1,0 +1,368 @@
+//! The scanner: text to digit groups to chains, and chains to numbers that are struck out.
+//!
+//! A chain is a row of digit groups with short separators between. It is judged as a whole ([`super::judge`]); the
+//! scanner itself only collects. Work and memory are linear in the text whatever it holds: a chain is cut after
+//! [`MOST_GROUPS`], of a digit run only the first digits are kept.
+
+use zeroize::Zeroize;
+
+use super::chars::{self, Class};
+use super::judge::{Judge, Number};
+use super::{Keep, prefilter};
+use crate::message::{CharEdit, TextOffset, normalise};
+
+/// Groups of one chain that are looked at together.
+const MOST_GROUPS: usize = 512;
+/// Digits of one run that are kept: two numbers of nineteen written together, and one more to know it is longer.
+const MOST_DIGITS: u32 = 39;
+/// Visible characters of one separator.
+const WIDEST: u8 = 3;
+
+/// How a text is to be read and written.
+#[derive(Clone, Copy)]
+pub struct Rules<'p> {
+    /// What stays readable.
+    pub keep: Keep,
+    /// Numbers that are never struck out.
+    pub allow: &'p dyn Fn(&str, usize, usize) -> bool,
+    /// What is written in place of a digit.
+    pub style: Style,
+}
+
+/// What is written in place of a digit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// `*`, and wider marks for wider digits.
+    Text,
+    /// `x`: an asterisk is no character of a file name everywhere.
+    FileName,
+    /// JSON: a number becomes a string of the same length.
+    Json,
+}
+
+/// What was found in a text.
+#[derive(Default)]
+pub struct Findings {
+    /// The characters to change, ascending.
+    pub edits: Vec<CharEdit>,
+    /// The numbers.
+    pub numbers: Vec<Found>,
+}
+
+/// One number in a text, as it will be.
+pub struct Found {
+    /// Its first digit.
+    pub at: TextOffset,
+    /// The issuer's name.
+    pub brand: &'static str,
+    /// Asterisks and the digits that stay.
+    pub masked: String,
+}
+
+/// What stands between two groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Separator {
+    /// Classes that occur, as bits.
+    pub kinds: u8,
+    /// Visible characters, without those after a line end.
+    pub width: u8,
+    /// Line ends.
+    pub lines: u8,
+    /// The first visible character.
+    pub first: char,
+}
+
+/// Bits of [`Separator::kinds`].
+pub mod kind {
+    /// White space.
+    pub const SPACE: u8 = 1;
+    /// Hyphens.
+    pub const HYPHEN: u8 = 2;
+    /// Weak separators.
+    pub const WEAK: u8 = 4;
+    /// Odd ones.
+    pub const ODD: u8 = 8;
+    /// A line end.
+    pub const LINE: u8 = 16;
+    /// A cell's edge.
+    pub const CELL: u8 = 32;
+}
+
+impl Separator {
+    fn add(&mut self, class: Class, c: char) {
+        let bit = match class {
+            Class::Space => kind::SPACE,
+            Class::Hyphen => kind::HYPHEN,
+            Class::Weak => kind::WEAK,
+            Class::Odd => kind::ODD,
+            Class::Cell => kind::CELL,
+            Class::Newline => {
+                // CR LF is one line end.
+                if c != '\n' || self.first != '\r' {
+                    self.lines = self.lines.saturating_add(1);
+                }
+                self.kinds |= kind::LINE;
+                self.first = c;
+                return;
+            }
+            _ => return,
+        };
+        // Indents and quote marks after a line end show nothing of their own.
+        if self.kinds & kind::LINE != 0 && (matches!(c, '>' | '|' | ' ' | '\t' | '*')) {
+            self.first = '\n';
+            return;
+        }
+        if self.width == 0 && self.lines == 0 {
+            self.first = c;
+        }
+        self.kinds |= bit;
+        self.width = self.width.saturating_add(1);
+    }
+
+    /// Can two groups with this between them belong to one number at all?
+    fn links(self) -> bool {
+        let widest = if self.kinds & (kind::HYPHEN | kind::WEAK) != 0 { WIDEST + 1 } else { WIDEST };
+        self.width <= widest && (self.lines <= 1 || self.kinds & kind::CELL != 0 && self.lines <= 4)
+    }
+
+    /// Of one kind and width with another?
+    pub fn is_like(self, other: Self) -> bool {
+        self.kinds == other.kinds && self.width == other.width && self.first == other.first
+    }
+}
+
+/// A run of digits.
+#[derive(Debug, Clone, Copy)]
+pub struct Group {
+    /// Index of the first digit in the chain.
+    pub first: u32,
+    /// Digits.
+    pub len: u32,
+    /// Where it begins in the text.
+    pub start: u32,
+    /// Where it ends.
+    pub end: u32,
+    /// What stands before it, if a group does.
+    pub before: Separator,
+}
+
+/// Groups with short separators between.
+#[derive(Default)]
+pub struct Chain {
+    /// The groups.
+    pub groups: Vec<Group>,
+    /// The digits' values.
+    pub values: Vec<u8>,
+    /// Where the digits are in the text.
+    pub places: Vec<u32>,
+    /// Were groups before the first one cut off?
+    pub continued: bool,
+    /// Do groups follow the last one?
+    pub continues: bool,
+}
+
+impl Chain {
+    fn clear(&mut self) {
+        self.groups.clear();
+        self.values.zeroize();
+        self.values.clear();
+        self.places.clear();
+        (self.continued, self.continues) = (false, false);
+    }
+
+    /// Index behind the last kept digit of a group.
+    pub fn digits_end(&self, group: usize) -> usize {
+        (self.groups[group].first + self.groups[group].len.min(MOST_DIGITS)) as usize
+    }
+}
+
+/// Finds the numbers in a text.
+pub fn scan(text: &str, rules: &Rules<'_>) -> Findings {
+    let mut stretches = prefilter::stretches(text.as_bytes()).peekable();
+    let mut found = Findings::default();
+    if stretches.peek().is_none() {
+        return found;
+    }
+    let mut scanner =
+        Scanner { text, rules, chain: Chain::default(), open: false, pending: Separator::default(), at: 0 };
+    for stretch in stretches {
+        scanner.stretch(stretch.start, stretch.end, &mut found);
+    }
+    normalise(&mut found.edits);
+    found
+}
+
+struct Scanner<'t, 'r> {
+    text: &'t str,
+    rules: &'t Rules<'r>,
+    chain: Chain,
+    /// Is the last group still growing?
+    open: bool,
+    pending: Separator,
+    /// Everything before is done.
+    at: usize,
+}
+
+impl Scanner<'_, '_> {
+    fn stretch(&mut self, start: usize, end: usize, found: &mut Findings) {
+        let bytes = self.text.as_bytes();
+        let mut at = self.chain_start(start);
+        while at < bytes.len() {
+            let byte = bytes[at];
+            let (class, c, len) = if byte < 0x80 {
+                (chars::of_ascii(byte), char::from(byte), 1)
+            } else {
+                let c = self.text[at..].chars().next().unwrap_or('\u{fffd}');
+                (chars::of(c), c, c.len_utf8())
+            };
+            match class {
+                Class::Digit(value) => self.digit(value, at, len, found),
+                Class::Nothing => {}
+                Class::Other => {
+                    self.flush(found);
+                    if at >= end {
+                        break;
+                    }
+                }
+                separator => {
+                    self.open = false;
+                    self.pending.add(separator, c);
+                    if at >= end && (self.chain.groups.is_empty() || !self.pending.links()) {
+                        break;
+                    }
+                }
+            }
+            at += len;
+        }
+        self.flush(found);
+        self.at = at;
+    }
+
+    /// Where the chain that a stretch begins in begins; looks back a bounded way.
+    fn chain_start(&self, start: usize) -> usize {
+        let mut at = start.max(self.at);
+        while !self.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let floor = at.saturating_sub(512).max(self.at);
+        for (index, c) in self.text[..at].char_indices().rev() {
+            if index < floor || chars::of(c) == Class::Other {
+                break;
+            }
+            at = index;
+        }
+        at
+    }
+
+    fn digit(&mut self, value: u8, at: usize, len: usize, found: &mut Findings) {
+        if !self.open {
+            if !self.chain.groups.is_empty() && !self.pending.links() {
+                self.flush(found);
+            } else if self.chain.groups.len() >= MOST_GROUPS {
+                self.cut(found);
+            }
+            let before = if self.chain.groups.is_empty() { Separator::default() } else { self.pending };
+            let first = self.chain.values.len() as u32;
+            self.chain.groups.push(Group { first, len: 0, start: at as u32, end: 0, before });
+            self.open = true;
+            self.pending = Separator::default();
+        }
+        if let Some(group) = self.chain.groups.last_mut() {
+            if group.len < MOST_DIGITS {
+                self.chain.values.push(value);
+                self.chain.places.push(at as u32);
+            }
+            group.len += 1;
+            group.end = (at + len) as u32;
+        }
+    }
+
+    fn flush(&mut self, found: &mut Findings) {
+        if self.chain.values.len() >= 12 {
+            self.judge(found);
+        }
+        self.chain.clear();
+        self.open = false;
+        self.pending = Separator::default();
+    }
+
+    /// Judges what there is of a very long chain and keeps its last groups as the beginning of the rest.
+    fn cut(&mut self, found: &mut Findings) {
+        self.chain.continues = true;
+        self.judge(found);
+        let kept = self.chain.groups.split_off(self.chain.groups.len() - 19);
+        let base = kept[0].first;
+        let values = self.chain.values.split_off(base as usize);
+        let places = self.chain.places.split_off(base as usize);
+        self.chain.clear();
+        self.chain.continued = true;
+        self.chain.groups = kept.into_iter().map(|group| Group { first: group.first - base, ..group }).collect();
+        (self.chain.values, self.chain.places) = (values, places);
+    }
+
+    fn judge(&mut self, found: &mut Findings) {
+        let numbers = Judge::new(self.text, &self.chain, self.rules.allow).numbers();
+        for number in &numbers {
+            if !found.numbers.iter().rev().take(20).any(|known| known.at == self.first_place(number)) {
+                self.strike(number, found);
+            }
+        }
+        if !numbers.is_empty() {
+            super::extras::strike_companions(self.text, &self.chain, &numbers, found);
+        }
+    }
+
+    fn first_place(&self, number: &Number) -> TextOffset {
+        TextOffset(self.chain.places[number.digits.start] as usize)
+    }
+
+    fn strike(&self, number: &Number, found: &mut Findings) {
+        let places = &self.chain.places[number.digits.clone()];
+        let len = places.len();
+        let (first, last) = (usize::from(self.rules.keep.first.min(6)), usize::from(self.rules.keep.last.min(4)));
+        let stays = |i: usize| i < first || i + last >= len;
+        let character = |i: usize| self.text[places[i] as usize..].chars().next().unwrap_or('0');
+        let masked = (0..len)
+            .map(|i| if stays(i) { char::from(b'0' + self.chain.values[number.digits.start + i]) } else { '*' })
+            .collect();
+        let span = places[len - 1] as usize - places[0] as usize;
+        if self.rules.style == Style::Json && span + 1 == len && is_json_number(self.text, places[0] as usize, len) {
+            self.strike_json(places, first, last, found);
+        } else {
+            for (i, place) in places.iter().enumerate().filter(|(i, _)| !stays(*i)) {
+                let to = match chars::mask(character(i)) {
+                    '*' if self.rules.style == Style::FileName => 'x',
+                    other => other,
+                };
+                found.edits.push(CharEdit { at: TextOffset(*place as usize), to });
+            }
+        }
+        found.numbers.push(Found { at: self.first_place(number), brand: number.brand, masked });
+    }
+
+    /// `4111111111111111` becomes `"**********1111"`: as long, and still JSON.
+    fn strike_json(&self, places: &[u32], first: usize, last: usize, found: &mut Findings) {
+        let digits: Vec<char> = places.iter().map(|at| char::from(self.text.as_bytes()[*at as usize])).collect();
+        let len = digits.len();
+        let kept = |i: usize| {
+            if i == 0 || i == len - 1 {
+                '"'
+            } else if i <= first {
+                digits[i - 1]
+            } else if i + 1 + last >= len {
+                digits[i + 1]
+            } else {
+                '*'
+            }
+        };
+        let edits = places.iter().enumerate().map(|(i, at)| CharEdit { at: TextOffset(*at as usize), to: kept(i) });
+        found.edits.extend(edits);
+    }
+}
+
+/// Does a bare number stand here as a JSON value?
+fn is_json_number(text: &str, start: usize, len: usize) -> bool {
+    let before = text[..start].trim_end().chars().next_back();
+    let after = text[start + len..].trim_start().chars().next();
+    matches!(before, Some(':' | '[' | ',')) && matches!(after, Some(',' | ']' | '}'))
+}

@@ -1,0 +1,615 @@
+//! The walk over one message: header fields, parts, what is in them; everything that is found ends in one edit set.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use memchr::memmem;
+
+use super::allow::Allow;
+use super::html::Markup;
+use super::kind::{self, Kind};
+use super::scan::{Findings, Rules, Style, scan};
+use super::{
+    Hit, Limits, Mode, Policy, Refusal, Report, SignedParts, Unscannable, Unscanned, archive, escapes, header, html,
+    prefilter, zip,
+};
+use crate::message::{
+    self, CharEdit, Charset, ContentType, EditSet, Field, RawOffset, TextOffset, Transfer, View, normalise, wipe,
+};
+
+/// What is known of the bytes at hand, for reports and decisions.
+#[derive(Clone)]
+pub struct Place {
+    /// The MIME part.
+    pub part: String,
+    /// Where in it.
+    pub place: String,
+    /// The declared media type.
+    pub media: String,
+    /// Archives around it.
+    pub archives: usize,
+}
+
+impl Place {
+    /// A file in what this is.
+    pub fn inside(&self, name: &str) -> Self {
+        let place = if self.place == "body" { format!("file {name}") } else { format!("{}/{name}", self.place) };
+        Self { place, ..self.clone() }
+    }
+
+    /// One archive further down.
+    fn deeper(&self) -> Self {
+        Self { archives: self.archives + 1, ..self.clone() }
+    }
+}
+
+/// A name as reports may show it: without digits if it could hold a number.
+fn safe(name: &str) -> String {
+    if name.chars().filter(|c| c.is_numeric()).count() < 12 {
+        return name.to_owned();
+    }
+    name.chars().map(|c| if c.is_numeric() { 'x' } else { c }).collect()
+}
+
+fn wide(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// One pass over one message.
+pub struct Stage<'p> {
+    policy: &'p Policy,
+    /// Bounds.
+    pub limits: &'p Limits,
+    allow: Allow,
+    hits: Vec<Hit>,
+    unscanned: Vec<Unscanned>,
+    parts: usize,
+    /// How deep the part at hand is nested.
+    depth: usize,
+    /// Bytes unpacked so far.
+    pub expanded: usize,
+}
+
+impl<'p> Stage<'p> {
+    /// A stage that has seen nothing.
+    pub fn new(policy: &'p Policy, limits: &'p Limits) -> Self {
+        let allow = Allow::new(&policy.allow);
+        Self { policy, limits, allow, hits: Vec::new(), unscanned: Vec::new(), parts: 0, depth: 0, expanded: 0 }
+    }
+
+    /// The report.
+    pub fn finish(self) -> Report {
+        Report { hits: self.hits, unscanned: self.unscanned }
+    }
+
+    /// The edits of a whole message.
+    pub fn message(&mut self, bytes: &[u8]) -> Result<EditSet, Refusal> {
+        let mut edits = EditSet::new();
+        self.entity(
+            bytes,
+            0..bytes.len(),
+            &Node { path: String::new(), depth: 0, is_message: true, archives: 0 },
+            &mut edits,
+        )?;
+        Ok(edits)
+    }
+
+    /// A part that cannot be read.
+    pub fn unscannable(&mut self, place: &Place, reason: impl Into<String>) -> Result<(), Refusal> {
+        let reason = reason.into();
+        match self.policy.unscannable {
+            Unscannable::Reject => Err(Refusal::Unscannable { part: place.part.clone(), reason }),
+            Unscannable::Deliver => {
+                let entry = Unscanned { part: place.part.clone(), reason };
+                if !self.unscanned.contains(&entry) {
+                    self.unscanned.push(entry);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts bytes that an archive unpacked to.
+    pub fn expand(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.expanded += bytes;
+        if self.expanded > self.limits.expansion {
+            return Err(Refusal::Limit(format!("archives unpack to more than {} bytes", self.limits.expansion)));
+        }
+        Ok(())
+    }
+
+    fn entity(&mut self, bytes: &[u8], range: Range<usize>, node: &Node, edits: &mut EditSet) -> Result<(), Refusal> {
+        self.parts += 1;
+        if node.depth > self.limits.mime_depth {
+            return Err(Refusal::Limit(format!("parts nested more than {} deep", self.limits.mime_depth)));
+        }
+        if self.parts > self.limits.mime_parts {
+            return Err(Refusal::Limit(format!("more than {} parts", self.limits.mime_parts)));
+        }
+        let (fields, body) = message::header(bytes, range.clone());
+        let body = body.min(range.end)..range.end;
+        let mut content_type = ContentType::plain();
+        let mut type_field = None;
+        let mut transfer = Transfer::Identity;
+        let mut name = String::new();
+        for field in &fields {
+            let key = field.key(bytes);
+            match key.as_str() {
+                "content-type" if type_field.is_none() => {
+                    content_type = ContentType::parse(bytes, field.value.clone());
+                    type_field = Some(field.clone());
+                }
+                "content-transfer-encoding" => transfer = Transfer::from_label(&bytes[field.value.clone()]),
+                "content-disposition" => {
+                    name = ContentType::file_name(bytes, field.value.clone()).unwrap_or_default();
+                }
+                _ => {}
+            }
+            self.field(bytes, field, &key, node, edits)?;
+        }
+        if name.is_empty() {
+            name = content_type.name.clone().unwrap_or_default();
+        }
+        if content_type.media.starts_with("multipart/") {
+            if let Some(boundary) = content_type.boundary.clone().filter(|boundary| !boundary.is_empty()) {
+                let multipart = MultipartBody {
+                    bytes,
+                    body,
+                    transfer,
+                    boundary: &boundary,
+                    content_type: &content_type,
+                    type_field,
+                };
+                return self.multipart(&multipart, node, edits);
+            }
+        }
+        let part = if node.is_message { node.child(1) } else { node.path.clone() };
+        let place = Place { part, place: "body".into(), media: content_type.media.clone(), archives: node.archives };
+        let raw = &bytes[body.clone()];
+        let found = self.leaf(raw, transfer, &content_type, &name, &place, node.depth)?;
+        edits.absorb(found, RawOffset(body.start));
+        Ok(())
+    }
+
+    fn multipart(&mut self, it: &MultipartBody<'_>, node: &Node, edits: &mut EditSet) -> Result<(), Refusal> {
+        let place = Place {
+            part: node.part(),
+            place: "body".into(),
+            media: it.content_type.media.clone(),
+            archives: node.archives,
+        };
+        if it.transfer != Transfer::Identity {
+            // Forbidden by RFC 2045 §6.4, and read by some programs all the same.
+            let raw = &it.bytes[it.body.clone()];
+            let content = it.transfer.decode(raw).into_owned();
+            let mut inner = EditSet::new();
+            let again = MultipartBody {
+                bytes: &content,
+                body: 0..content.len(),
+                transfer: Transfer::Identity,
+                type_field: None,
+                ..*it
+            };
+            self.multipart(&again, &node.deeper(), &mut inner)?;
+            edits.absorb(write_back(it.transfer, raw, &content, &inner), RawOffset(it.body.start));
+            return Ok(());
+        }
+        let Some(cut) = message::parts(it.bytes, it.body.clone(), it.boundary, self.limits.mime_parts) else {
+            let found = self.text_content(&it.bytes[it.body.clone()], None, Kind::Text, &place)?;
+            edits.absorb(found, RawOffset(it.body.start));
+            return Ok(());
+        };
+        for outside in [cut.preamble, cut.epilogue] {
+            let found = self.text_content(&it.bytes[outside.clone()], None, Kind::Text, &place)?;
+            edits.absorb(found, RawOffset(outside.start));
+        }
+        if it.content_type.media == "multipart/encrypted" {
+            self.unscannable(&place, "encrypted")?;
+        }
+        let signed = it.content_type.media == "multipart/signed" && cut.parts.len() >= 2;
+        let before = self.hits.len();
+        for (i, part) in cut.parts.iter().enumerate() {
+            let child =
+                Node { path: node.child(i + 1), depth: node.depth + 1, is_message: false, archives: node.archives };
+            if signed && i == 0 && self.policy.mode == Mode::Redact {
+                let mut inner = EditSet::new();
+                self.entity(it.bytes, part.clone(), &child, &mut inner)?;
+                if !inner.is_empty() || self.hits.len() > before {
+                    if self.policy.signed_parts == SignedParts::Reject {
+                        return Err(Refusal::SignedPart { part: child.path });
+                    }
+                    drop_signature(it, &cut.parts, edits);
+                    edits.absorb(inner, RawOffset(0));
+                    return Ok(());
+                }
+                continue;
+            }
+            self.entity(it.bytes, part.clone(), &child, edits)?;
+        }
+        Ok(())
+    }
+
+    fn field(
+        &mut self,
+        bytes: &[u8],
+        field: &Field,
+        key: &str,
+        node: &Node,
+        edits: &mut EditSet,
+    ) -> Result<(), Refusal> {
+        if header::is_identifier(key) || field.value.len() < 12 {
+            return Ok(());
+        }
+        let raw = &bytes[field.value.clone()];
+        let encoded = memmem::find(raw, b"=?").is_some();
+        if !encoded && !prefilter::any_escaped(raw) {
+            return Ok(());
+        }
+        let with_parameters = matches!(key, "content-type" | "content-disposition");
+        let text = if with_parameters {
+            header::Text::of_parameters(bytes, key, field.value.clone())
+        } else {
+            header::Text::of_field(bytes, key, field.value.clone())
+        };
+        let name = String::from_utf8_lossy(&bytes[field.name.clone()]).trim().to_owned();
+        let part = if node.path.is_empty() { "header".to_owned() } else { node.path.clone() };
+        let place = Place { part, place: name, media: String::new(), archives: node.archives };
+        let style = if with_parameters { Style::FileName } else { Style::Text };
+        let found = self.readings(text.text(), Kind::Text, None, style, &place)?;
+        if !found.is_empty() {
+            edits.absorb(text.write(bytes, &found), RawOffset(0));
+        }
+        Ok(())
+    }
+
+    fn leaf(
+        &mut self,
+        raw: &[u8],
+        transfer: Transfer,
+        declared: &ContentType,
+        name: &str,
+        place: &Place,
+        depth: usize,
+    ) -> Result<EditSet, Refusal> {
+        // Every encoded digit has an ASCII digit in its escape, so that text without digits is never decoded.
+        let plain = matches!(transfer, Transfer::Identity | Transfer::QuotedPrintable)
+            && declared.media.starts_with("text/")
+            && declared.charset.as_deref().is_none_or(|label| Charset::from_label(label).is_ascii_superset());
+        if plain && !prefilter::any_escaped(raw) && memchr::memchr3(0, 0x1b, 0xff, raw).is_none() {
+            return Ok(EditSet::new());
+        }
+        let content = transfer.decode(raw);
+        let label = declared.charset.as_deref();
+        let kind = kind::of(&declared.media, name, &content);
+        let inner = if kind == Kind::Message {
+            self.depth = depth;
+            self.nested_message(&content, place)?
+        } else {
+            self.depth = depth;
+            self.file(&content, label, kind, declared, name, place)?
+        };
+        let edits = write_back(transfer, raw, &content, &inner);
+        if let std::borrow::Cow::Owned(content) = content {
+            if !inner.is_empty() {
+                wipe(content);
+            }
+        }
+        Ok(edits)
+    }
+
+    /// Content of any kind but messages.
+    pub fn file(
+        &mut self,
+        content: &[u8],
+        label: Option<&[u8]>,
+        kind: Kind,
+        declared: &ContentType,
+        name: &str,
+        place: &Place,
+    ) -> Result<EditSet, Refusal> {
+        match kind {
+            Kind::Text | Kind::Html | Kind::Xml | Kind::Json | Kind::Rtf | Kind::Message => {
+                if armored(content) {
+                    self.unscannable(place, "PGP encrypted")?;
+                    return Ok(EditSet::new());
+                }
+                self.text_content(content, label, kind, place)
+            }
+            Kind::Media => Ok(EditSet::new()),
+            Kind::Zip => zip::redact(self, content, &place.deeper()),
+            Kind::Gzip => archive::gzip(self, content, name, &place.deeper()),
+            Kind::Tar => archive::tar(self, content, &place.deeper()),
+            Kind::Smime if declared.smime.as_deref() != Some("signed-data") => {
+                self.unscannable(place, "S/MIME encrypted")?;
+                Ok(EditSet::new())
+            }
+            Kind::Ole if memmem::find(content, &wide("EncryptedPackage")).is_some() => {
+                self.unscannable(place, "encrypted Office file")?;
+                Ok(EditSet::new())
+            }
+            Kind::Ole => self.opaque(content, "old Office format, read as plain text only", place),
+            Kind::Tnef => self.opaque(content, "TNEF, read as plain text only", place),
+            Kind::Smime => self.opaque_signed(content, place),
+            Kind::Closed(what) => self.opaque(content, what, place),
+            Kind::Pdf | Kind::Unknown => self.opaque(content, "unknown binary format, read as plain text only", place),
+        }
+    }
+
+    /// Bytes of a format that is not read: what stands in it as plain text is struck out all the same. Zero bytes show
+    /// nothing, so that two-byte text is read too.
+    fn opaque(&mut self, content: &[u8], reason: &str, place: &Place) -> Result<EditSet, Refusal> {
+        self.unscannable(place, reason)?;
+        let text = Charset::Utf8.decode(content);
+        let found = self.readings(&text, Kind::Rtf, None, Style::Text, place)?;
+        Ok(if found.is_empty() { EditSet::new() } else { Charset::Utf8.patch(content, &text, &found) })
+    }
+
+    /// Opaque S/MIME: a number under the signature cannot be taken out without it.
+    fn opaque_signed(&mut self, content: &[u8], place: &Place) -> Result<EditSet, Refusal> {
+        let before = self.hits.len();
+        let text = Charset::Utf8.decode(content);
+        let found = self.readings(&text, Kind::Rtf, None, Style::Text, place)?;
+        if !found.is_empty() && self.policy.mode == Mode::Redact {
+            self.hits.truncate(before);
+            return Err(Refusal::SignedPart { part: place.part.clone() });
+        }
+        Ok(EditSet::new())
+    }
+
+    /// A message inside a part or an archive.
+    pub fn nested_message(&mut self, content: &[u8], place: &Place) -> Result<EditSet, Refusal> {
+        let mut inner = EditSet::new();
+        let depth = self.depth + 1;
+        let node = Node { path: place.part.clone(), depth, is_message: true, archives: place.archives };
+        self.entity(content, 0..content.len(), &node, &mut inner)?;
+        self.depth = depth - 1;
+        Ok(inner)
+    }
+
+    /// A file's name with its numbers struck out, if it holds any.
+    pub fn file_name(&mut self, name: &[u8], place: &Place) -> Result<Option<Vec<u8>>, Refusal> {
+        let text = Charset::Utf8.decode(name);
+        let place = Place { place: "file name".into(), ..place.clone() };
+        let found = self.readings(&text, Kind::Rtf, None, Style::FileName, &place)?;
+        Ok((!found.is_empty()).then(|| Charset::Utf8.patch(name, &text, &found).apply(name)))
+    }
+
+    /// What stays readable.
+    pub fn keep(&self) -> super::Keep {
+        self.policy.keep
+    }
+
+    /// Is this a number of the tenant's own?
+    pub fn allows(&self, text: &str) -> bool {
+        self.allow.covers(text, 0, text.len())
+    }
+
+    /// Notes a number, or refuses the message for it.
+    pub fn hit(&mut self, place: &Place, brand: &str, masked: &str, text: &str, at: TextOffset) -> Result<(), Refusal> {
+        if self.policy.mode == Mode::Reject {
+            return Err(Refusal::CardNumber { place: describe(place, text, at) });
+        }
+        self.hits.push(Hit {
+            part: place.part.clone(),
+            place: safe(&place.place),
+            brand: brand.to_owned(),
+            masked: masked.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Text in a charset: every reading that a program may make of it.
+    pub fn text_content(
+        &mut self,
+        content: &[u8],
+        label: Option<&[u8]>,
+        kind: Kind,
+        place: &Place,
+    ) -> Result<EditSet, Refusal> {
+        self.texts(content, label, kind, None, place)
+    }
+
+    /// Markup whose tags show in their own way.
+    pub fn markup_content(
+        &mut self,
+        content: &[u8],
+        kind: Kind,
+        markup: Markup,
+        place: &Place,
+    ) -> Result<EditSet, Refusal> {
+        self.texts(content, None, kind, Some(markup), place)
+    }
+
+    fn texts(
+        &mut self,
+        content: &[u8],
+        label: Option<&[u8]>,
+        kind: Kind,
+        markup: Option<Markup>,
+        place: &Place,
+    ) -> Result<EditSet, Refusal> {
+        let charset = Charset::detect(label, content);
+        let also = charset.also(content);
+        let mut edits = EditSet::new();
+        for charset in std::iter::once(charset).chain(also) {
+            let text = charset.decode(content);
+            let style = if kind == Kind::Json { Style::Json } else { Style::Text };
+            let found = self.readings(&text, kind, markup, style, place)?;
+            if !found.is_empty() {
+                edits.absorb(charset.patch(content, &text, &found), RawOffset(0));
+            }
+            if let std::borrow::Cow::Owned(text) = text {
+                if !found.is_empty() {
+                    wipe(text.into_bytes());
+                }
+            }
+        }
+        Ok(edits)
+    }
+
+    /// The edits of a text, from each way to read it.
+    fn readings(
+        &mut self,
+        text: &str,
+        kind: Kind,
+        markup: Option<Markup>,
+        style: Style,
+        place: &Place,
+    ) -> Result<Vec<CharEdit>, Refusal> {
+        let mut readings = Readings { edits: Vec::new(), known: HashSet::new() };
+        let marked = match kind {
+            Kind::Html | Kind::Xml => true,
+            Kind::Json | Kind::Rtf => false,
+            _ => memchr::memchr_iter(b'<', text.as_bytes())
+                .take(64)
+                .any(|at| text.as_bytes().get(at + 1).is_some_and(u8::is_ascii_alphabetic)),
+        };
+        if !prefilter::any_escaped(text.as_bytes()) && text.is_ascii() {
+            return Ok(readings.edits);
+        }
+        if marked {
+            let markup = markup.unwrap_or(if kind == Kind::Xml { Markup::Xml } else { Markup::Html });
+            self.reading(&html::visible(text, markup), text, style, place, &mut readings)?;
+            self.reading(&html::source(text), text, style, place, &mut readings)?;
+        } else {
+            self.reading(&View::same(text), text, style, place, &mut readings)?;
+            let view = escapes::view(text);
+            if !view.is_same() {
+                self.reading(&view, text, style, place, &mut readings)?;
+            }
+        }
+        normalise(&mut readings.edits);
+        Ok(readings.edits)
+    }
+
+    fn reading(
+        &mut self,
+        view: &View<'_>,
+        below: &str,
+        style: Style,
+        place: &Place,
+        out: &mut Readings,
+    ) -> Result<(), Refusal> {
+        let allow = |text: &str, start: usize, end: usize| self.allow.covers(text, start, end);
+        let found = scan(view.text(), &Rules { keep: self.policy.keep, allow: &allow, style });
+        if found.numbers.is_empty() {
+            return Ok(());
+        }
+        self.record(view, below, &found, place, out)?;
+        out.edits.extend(view.lower(below, &found.edits));
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        view: &View<'_>,
+        below: &str,
+        found: &Findings,
+        place: &Place,
+        out: &mut Readings,
+    ) -> Result<(), Refusal> {
+        for number in &found.numbers {
+            let at = view.source(number.at);
+            if !out.known.insert(at) {
+                continue;
+            }
+            self.hit(place, number.brand, &number.masked, below, at)?;
+        }
+        Ok(())
+    }
+}
+
+/// `part 2 (text/plain) line 14`, `header field Subject`.
+fn describe(place: &Place, text: &str, at: TextOffset) -> String {
+    let name = safe(&place.place);
+    if place.media.is_empty() {
+        let of = if place.part == "header" { String::new() } else { format!(" of part {}", place.part) };
+        return format!("header field {name}{of}");
+    }
+    let line = memchr::memchr_iter(b'\n', &text.as_bytes()[..at.0.min(text.len())]).count() + 1;
+    let inside = if place.place == "body" { String::new() } else { format!(" {name}") };
+    format!("part {} ({}){inside} line {line}", place.part, safe(&place.media))
+}
+
+/// Edits from several readings of one text.
+struct Readings {
+    edits: Vec<CharEdit>,
+    /// Where numbers begin that are known already.
+    known: HashSet<TextOffset>,
+}
+
+/// Where in the tree of parts.
+struct Node {
+    path: String,
+    depth: usize,
+    is_message: bool,
+    archives: usize,
+}
+
+impl Node {
+    fn child(&self, number: usize) -> String {
+        if self.path.is_empty() { number.to_string() } else { format!("{}.{number}", self.path) }
+    }
+
+    fn part(&self) -> String {
+        if self.path.is_empty() { "1".into() } else { self.path.clone() }
+    }
+
+    fn deeper(&self) -> Self {
+        Self { path: self.path.clone(), depth: self.depth + 1, is_message: self.is_message, archives: self.archives }
+    }
+}
+
+struct MultipartBody<'a> {
+    bytes: &'a [u8],
+    body: Range<usize>,
+    transfer: Transfer,
+    boundary: &'a [u8],
+    content_type: &'a ContentType,
+    type_field: Option<Field>,
+}
+
+/// Edits of content as edits of its encoded form.
+fn write_back(transfer: Transfer, raw: &[u8], content: &[u8], inner: &EditSet) -> EditSet {
+    if inner.is_empty() {
+        return EditSet::new();
+    }
+    if let Some(changes) = inner.bytes() {
+        return transfer.patch(raw, &changes);
+    }
+    let changed = inner.apply(content);
+    let mut edits = EditSet::new();
+    edits.replace(RawOffset(0)..RawOffset(raw.len()), transfer.encode_like(raw, &changed));
+    wipe(changed);
+    edits
+}
+
+/// A signed multipart becomes a mixed one with the signed part alone.
+fn drop_signature(it: &MultipartBody<'_>, parts: &[Range<usize>], edits: &mut EditSet) {
+    edits.replace(RawOffset(parts[0].end)..RawOffset(parts[1].end), Vec::new());
+    if let Some(field) = &it.type_field {
+        let boundary = String::from_utf8_lossy(it.boundary);
+        let value = format!(" multipart/mixed; boundary=\"{boundary}\"");
+        edits.replace(RawOffset(field.value.start)..RawOffset(field.value.end), value.into_bytes());
+    }
+}
+
+/// An encrypted PGP message in ASCII armor.
+fn armored(content: &[u8]) -> bool {
+    content.trim_ascii_start().starts_with(b"-----BEGIN PGP MESSAGE-----")
+}
+
+/// Redacts a value of the envelope.
+pub fn xtext(place: &str, value: &mut String, policy: &Policy, hits: &mut Vec<Hit>) -> Result<(), Refusal> {
+    let limits = Limits::default();
+    let mut stage = Stage::new(policy, &limits);
+    let text = header::Text::of_xtext(value);
+    let at = Place { part: "envelope".into(), place: place.to_owned(), media: String::new(), archives: 0 };
+    let found = stage.readings(text.text(), Kind::Text, None, Style::Text, &at)?;
+    hits.append(&mut stage.hits);
+    if !found.is_empty() && policy.mode != Mode::Report {
+        let changed = text.write(value.as_bytes(), &found).apply(value.as_bytes());
+        *value = String::from_utf8_lossy(&changed).into_owned();
+    }
+    Ok(())
+}
