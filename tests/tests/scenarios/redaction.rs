@@ -5,7 +5,7 @@ use waxseal_tests::receiver::Act;
 use crate::world::{SOON, mail, world, world_with};
 
 /// A number that passes Luhn in an issuer's range, and the ways a mail writes it.
-const DIGITS: &str = "4929123412341231";
+const DIGITS: &str = "4929123412341232";
 
 fn message() -> Vec<u8> {
     let base64 = {
@@ -13,12 +13,12 @@ fn message() -> Vec<u8> {
         base64::engine::general_purpose::STANDARD.encode(format!("In base64: {DIGITS}\r\n"))
     };
     format!(
-        "From: \"Card 4929 1234 1234 1231\" <sender@example.com>\r\nTo: <someone@rcpt.test>\r\n\
-         Subject: Paid with 4929-1234-1234-1231\r\nDate: Mon, 23 Nov 2026 14:05:09 +0000\r\n\
+        "From: \"Card 4929 1234 1234 1232\" <sender@example.com>\r\nTo: <someone@rcpt.test>\r\n\
+         Subject: Paid with 4929-1234-1234-1232\r\nDate: Mon, 23 Nov 2026 14:05:09 +0000\r\n\
          Message-ID: <card@example.com>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
-         --b\r\nContent-Type: text/plain\r\n\r\nplain {DIGITS} and 4929 1234 1234 1231 end\r\n\
+         --b\r\nContent-Type: text/plain\r\n\r\nplain {DIGITS} and 4929 1234 1234 1232 end\r\n\
          --b\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
-         <p>html <b>4929</b>&nbsp;1234 1=\r\n234 1231 end</p>\r\n\
+         <p>html <b>4929</b>&nbsp;1234 1=\r\n234 1232 end</p>\r\n\
          --b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{base64}\r\n--b--\r\n"
     )
     .into_bytes()
@@ -45,10 +45,10 @@ fn numbers_in_text_html_subject_and_names_are_gone_everywhere() {
     for form in [DIGITS, "4929 1234", "4929-1234", "49291234", "1234 1234"] {
         assert!(!text.contains(form) && !decoded.contains(form), "{form} arrived:\n{text}\n{decoded}");
     }
-    for kept in ["plain ", " end", "1231"] {
+    for kept in ["plain ", " end", "1232"] {
         assert!(text.contains(kept), "{kept:?} is gone:\n{text}");
     }
-    for form in [DIGITS, "4929 1234 1234 1231", "4929-1234-1234-1231"] {
+    for form in [DIGITS, "4929 1234 1234 1232", "4929-1234-1234-1232"] {
         assert_eq!(world.gateway.places_with(form.as_bytes()), Vec::<String>::new(), "{form} was stored or logged");
     }
 }
@@ -56,7 +56,7 @@ fn numbers_in_text_html_subject_and_names_are_gone_everywhere() {
 #[test]
 fn a_mail_without_numbers_keeps_its_body_to_the_octet() {
     let world = world();
-    let body = "Order 1234567812345678, phone +44 20 7946 0000, total 4,929.12\r\n";
+    let body = "Order 1234567812345671, phone +44 20 7946 0000, total 4,929.12\r\n";
     let message = [mail("no number"), body.as_bytes().to_vec()].concat();
     world.submit(&["someone@rcpt.test"], &message);
     let arrived = world.arrived(1).remove(0).text();
