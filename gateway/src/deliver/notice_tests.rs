@@ -171,6 +171,20 @@ fn utf8_rides_in_message_global_and_the_rest_stays_seven_bit() {
 }
 
 #[test]
+fn without_the_original_the_notice_has_two_parts() {
+    let record = record(envelope(&["ann@there.example"]));
+    let composed = notice(NoticeKind::Expired, &record, &[(0, evidence(451, "4.7.1 later"))], b"");
+    let seen = read_by_python(&composed.message);
+    assert_eq!(seen["types"], serde_json::json!(["text/plain", "message/delivery-status"]));
+    assert_eq!(
+        (seen["groups"][1]["Action"].as_str(), seen["groups"][1]["Status"].as_str()),
+        (Some("failed"), Some("4.4.7"))
+    );
+    assert!(seen["text"].as_str().unwrap().contains("in the time allowed"));
+    assert_eq!(seen["defects"], serde_json::json!([]));
+}
+
+#[test]
 fn notices_are_wanted_by_the_rules() {
     use NoticeKind::{Delay, Expired, Failure, Relayed};
     let facts = evidence(550, "no");
