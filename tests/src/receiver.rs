@@ -306,6 +306,7 @@ impl<'a> Conversation<'a> {
                     self.from = argument;
                 }
             }
+            "RCPT" if self.from.is_empty() => self.wire.send(b"503 5.5.1 no sender\r\n")?,
             "RCPT" => {
                 if self.step(Stage::Rcpt, line, "250 2.1.5 ok")? {
                     self.to.push(argument);

@@ -110,7 +110,7 @@ fuzz_target!(|input: (u64, Vec<u8>)| {
                     };
                     assert!(paired, "a bare line end went through");
                 }
-                session.submitted(Ok(LetterId::new(now)), &mut out);
+                session.submitted(&Ok(LetterId::new(now)), &mut out);
             }
             Next::Close => break,
         }

@@ -24,6 +24,15 @@ fn message() -> Vec<u8> {
     .into_bytes()
 }
 
+/// The text of a MIME part in base64; `None` for any other.
+fn from_base64(part: &str) -> Option<String> {
+    use base64::Engine;
+    let (fields, body) = part.split_once("\r\n\r\n")?;
+    let encoded: String = body.split_whitespace().collect();
+    let octets = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
+    fields.to_ascii_lowercase().contains("base64").then(|| String::from_utf8_lossy(&octets).into_owned())
+}
+
 #[test]
 fn numbers_in_text_html_subject_and_names_are_gone_everywhere() {
     let world = world();
@@ -37,11 +46,9 @@ fn numbers_in_text_html_subject_and_names_are_gone_everywhere() {
     let event = world.gateway.wait_for("message.redacted", &id);
     assert!(event["hits"].as_array().is_some_and(|hits| hits.len() >= 5), "{event}");
     let text = world.arrived(1).remove(0).text();
-    let encoded = text.split("base64\r\n\r\n").nth(1).unwrap().split("\r\n--b--").next().unwrap().replace("\r\n", "");
-    let decoded = {
-        use base64::Engine;
-        String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded).unwrap()).unwrap()
-    };
+    // The gateway may encode a part anew; a base64 part is read as its reader would.
+    let decoded: String = text.split("--b").filter_map(from_base64).collect();
+    assert!(text.contains("In base64: ************1232") || decoded.contains("In base64: ************1232"), "{text}");
     for form in [DIGITS, "4929 1234", "4929-1234", "49291234", "1234 1234"] {
         assert!(!text.contains(form) && !decoded.contains(form), "{form} arrived:\n{text}\n{decoded}");
     }
