@@ -118,7 +118,7 @@ fn batch(from: &Path, to: &Path, policy: &Policy, limits: &Limits) -> Result<(),
         .map_err(io(from))?
         .filter_map(Result::ok)
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.ends_with(".eml"))
+        .filter(|name| Path::new(name).extension().is_some_and(|end| end == "eml"))
         .collect();
     names.sort();
     fs::create_dir_all(to).map_err(io(to))?;

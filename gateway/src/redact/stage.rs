@@ -19,6 +19,7 @@ use crate::message::{
 
 /// What is known of the bytes at hand, for reports and decisions.
 #[derive(Clone)]
+#[allow(clippy::struct_field_names)] // the report calls it the place too
 pub struct Place {
     /// The MIME part.
     pub part: String,
