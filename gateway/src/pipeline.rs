@@ -69,7 +69,10 @@ pub trait Acceptor: Send + Sync + 'static {
 }
 
 /// The way in.
-pub struct Pipeline {
+pub struct Pipeline(Arc<Rooms>);
+
+/// What the way leads through.
+struct Rooms {
     stages: Arc<Stages>,
     store: Arc<LocalStore>,
     scheduler: Arc<Scheduler>,
@@ -79,9 +82,9 @@ pub struct Pipeline {
 }
 
 /// An idempotency key while its letter is on the way into the store.
-struct KeyInUse<'p>(&'p Pipeline, (TenantId, String));
+struct KeyInUse(Arc<Rooms>, (TenantId, String));
 
-impl Drop for KeyInUse<'_> {
+impl Drop for KeyInUse {
     fn drop(&mut self) {
         self.0.keys_in_use.lock().remove(&self.1);
     }
@@ -96,11 +99,13 @@ impl Pipeline {
         processors: Processors,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { stages, store, scheduler, processors, clock, keys_in_use: Mutex::default() }
+        Self(Arc::new(Rooms { stages, store, scheduler, processors, clock, keys_in_use: Mutex::default() }))
     }
+}
 
+impl Rooms {
     /// Reserves an idempotency key; the id of the letter that was accepted under it before, if there is one.
-    fn reserve(&self, tenant: TenantId, key: &str) -> Result<Result<KeyInUse<'_>, LetterId>, AcceptError> {
+    fn reserve(self: &Arc<Self>, tenant: TenantId, key: &str) -> Result<Result<KeyInUse, LetterId>, AcceptError> {
         let name = (tenant, key.to_owned());
         let mut in_use = self.keys_in_use.lock();
         // Looked up under the lock: a letter is in the store before its key leaves the set.
@@ -110,13 +115,10 @@ impl Pipeline {
         if !in_use.insert(name.clone()) {
             return Err(AcceptError::KeyBusy);
         }
-        Ok(Ok(KeyInUse(self, name)))
+        Ok(Ok(KeyInUse(self.clone(), name)))
     }
-}
 
-#[async_trait]
-impl Acceptor for Pipeline {
-    async fn accept(&self, submission: Submission) -> Result<LetterId, AcceptError> {
+    async fn accept(self: Arc<Self>, submission: Submission) -> Result<LetterId, AcceptError> {
         let tenant = submission.credential.tenant;
         let session = submission.trace.session;
         let id = LetterId::new(self.clock.now());
@@ -156,9 +158,18 @@ impl Acceptor for Pipeline {
         stage_took("all", started);
         Ok(id)
     }
+}
+
+#[async_trait]
+impl Acceptor for Pipeline {
+    async fn accept(&self, submission: Submission) -> Result<LetterId, AcceptError> {
+        // A task of its own: a client that hangs up must not stop a letter between the store and the schedule.
+        let accepted = tokio::spawn(self.0.clone().accept(submission));
+        accepted.await.unwrap_or(Err(AcceptError::ShuttingDown))
+    }
 
     fn room_for(&self, size: usize) -> Result<(), StoreError> {
-        self.store.room_for(size)
+        self.0.store.room_for(size)
     }
 }
 

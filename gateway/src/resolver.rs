@@ -15,19 +15,19 @@ use hickory_resolver::net::{DnsError, NetError, runtime::TokioRuntimeProvider};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData};
 use hickory_resolver::{Resolver as Hickory, TokioResolver};
-use metrics::counter;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::config::Dns;
 use crate::message::DomainName;
+use crate::observe;
 
 /// One server of several, or the only one, gets this long for one query.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Everything together: repeated queries, several servers, UDP and then TCP.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest that "no such name" and "no such record" are believed (RFC 2308 §5 allows three hours).
-const NEGATIVE_MAX: Duration = Duration::from_secs(300);
+const NEGATIVE_MAX: Duration = Duration::from_mins(5);
 /// How long a failing server is not asked the same again: long enough to spare it a burst, short enough that a
 /// retry after a minute asks anew.
 const FAILURE_FOR: Duration = Duration::from_secs(5);
@@ -61,17 +61,6 @@ impl DnsFailure {
     /// May the same question be answered later? Everything but the two real answers.
     pub const fn is_temporary(&self) -> bool {
         !matches!(self, Self::NoSuchName | Self::NoData)
-    }
-
-    const fn label(&self) -> &'static str {
-        match self {
-            Self::NoSuchName => "nxdomain",
-            Self::NoData => "nodata",
-            Self::ServFail => "servfail",
-            Self::Timeout => "timeout",
-            Self::Bogus => "bogus",
-            Self::Other(_) => "other",
-        }
     }
 }
 
@@ -188,8 +177,7 @@ impl HickoryResolver {
 
     async fn ask(&self, question: Question, name: &DomainName) -> Result<hickory_resolver::lookup::Lookup, DnsFailure> {
         if let Some(failure) = self.remembered(question, name) {
-            counter!("waxseal_dns_lookups_total", "type" => question.label(), "result" => "cached-failure")
-                .increment(1);
+            observe::metrics::dns_lookup(question.label(), "cached");
             return Err(failure);
         }
         let mut fqdn = Name::from_ascii(name.as_str()).map_err(|error| DnsFailure::Other(error.to_string()))?;
@@ -206,8 +194,12 @@ impl HickoryResolver {
             Ok(Err(error)) => Err(read_error(&error)),
             Err(_) => Err((DnsFailure::Timeout, FAILURE_FOR)),
         };
-        let result = answer.as_ref().map_or_else(|(failure, _)| failure.label(), |_| "ok");
-        counter!("waxseal_dns_lookups_total", "type" => question.label(), "result" => result).increment(1);
+        let result = match &answer {
+            Ok(_) => "found",
+            Err((failure, _)) if failure.is_temporary() => "failed",
+            Err(_) => "none",
+        };
+        observe::metrics::dns_lookup(question.label(), result);
         answer.map_err(|(failure, span)| {
             self.remember(question, name, &failure, span);
             failure
@@ -249,7 +241,7 @@ fn adjust(options: &mut ResolverOpts) {
     options.preserve_intermediates = true;
     options.cache_size = 32_768;
     options.negative_max_ttl = Some(NEGATIVE_MAX);
-    options.positive_max_ttl = Some(Duration::from_secs(3_600));
+    options.positive_max_ttl = Some(Duration::from_hours(1));
 }
 
 /// The failure, and how long it is believed.

@@ -8,7 +8,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use metrics::counter;
 use rustls_pki_types::ServerName;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -21,6 +20,7 @@ use super::tls::{TlsClients, facts};
 use super::tls_policy::{Decision, level_name};
 use crate::config::DialogueTimeouts;
 use crate::message::DomainName;
+use crate::observe;
 
 /// RFC 8689 §4.2.1: the status of a letter that no host can take under REQUIRETLS.
 pub const REQUIRETLS_STATUS: (u8, u16, u16) = (5, 7, 30);
@@ -61,7 +61,7 @@ pub struct HostFailure {
 /// How the attempt at TLS ended.
 enum Secured {
     /// With TLS, or without where that is allowed and the server agreed to talk on.
-    Ready(Link),
+    Ready(Box<Link>),
     /// The connection is lost over it; plain text may be tried on a new one.
     Broken(HostFailure),
     /// Not to be tried in plain text.
@@ -73,25 +73,21 @@ impl Approach<'_> {
     pub async fn connect(&self, target: &Target) -> Result<Link, HostFailure> {
         let link = self.greeted(target).await?;
         if !link.extensions.starttls {
-            self.count_tls("none", "not-offered");
             return self.without_tls(link, target, "the server does not offer STARTTLS");
         }
         match self.secure(link, target).await {
-            Secured::Ready(link) => Ok(link),
-            Secured::Failed(failure) => Err(failure),
+            Secured::Ready(link) => Ok(*link),
             Secured::Broken(failure) if self.decision.plain_text => {
                 let mut link = self.greeted(target).await?;
                 link.note = format!("TLS failed and the letter went in plain text: {}", failure.note);
                 Ok(link)
             }
-            Secured::Broken(failure) => Err(failure),
+            Secured::Broken(failure) | Secured::Failed(failure) => Err(failure),
         }
     }
 
-    fn count_tls(&self, version: &'static str, result: &'static str) {
-        let policy = level_name(self.decision.level);
-        counter!("waxseal_delivery_tls_total", "version" => version, "policy" => policy, "result" => result)
-            .increment(1);
+    fn count_tls(&self, version: &str, result: &str) {
+        observe::metrics::delivery_tls(version, level_name(self.decision.level), result);
     }
 
     fn without_tls(&self, link: Link, target: &Target, why: &str) -> Result<Link, HostFailure> {
@@ -167,12 +163,12 @@ impl Approach<'_> {
             }
         };
         if reply.code != 220 {
-            self.count_tls("none", "refused");
+            self.count_tls("none", "failed");
             let why = format!("STARTTLS was refused ({} {})", reply.code, reply.text);
             return match self.without_tls(link, target, &why) {
                 Ok(mut link) => {
                     link.note = format!("{why} and the letter went in plain text");
-                    Secured::Ready(link)
+                    Secured::Ready(Box::new(link))
                 }
                 // The refusal may be a passing one (454): it is not the lack of the extension.
                 Err(lost) => {
@@ -184,18 +180,17 @@ impl Approach<'_> {
             Ok(stream) => stream,
             Err(error) => {
                 // Somebody is in the middle; to go on in plain text would be to give in.
-                self.count_tls("none", "injection");
+                self.count_tls("none", "failed");
                 return Secured::Failed(failure(target, DialogueStage::Tls, error.to_string()));
             }
         };
         match self.handshake(stream, target).await {
             Ok((stream, agreed)) => {
-                let version = if agreed.version == "TLSv1.3" { "TLSv1.3" } else { "TLSv1.2" };
-                self.count_tls(version, "ok");
+                self.count_tls(&agreed.version, if agreed.verified { "verified" } else { "unverified" });
                 let mut link = Link::new(stream, &target.host, target.address.ip());
                 link.tls = Some(agreed);
                 match self.introduce(link, target).await {
-                    Ok(link) => Secured::Ready(link),
+                    Ok(link) => Secured::Ready(Box::new(link)),
                     Err(lost) => Secured::Failed(lost),
                 }
             }

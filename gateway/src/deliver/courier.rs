@@ -480,7 +480,7 @@ impl Attempt<'_> {
                 Ending::Done => {}
                 Ending::Stale => return Next::AnotherLink,
                 Ending::TurnedAway(outcome) => {
-                    self.turned_away = Some(outcome);
+                    self.turned_away = Some(*outcome);
                     self.give_back(link, key, per_link);
                     return Next::AnotherHost;
                 }

@@ -81,7 +81,7 @@ pub enum Ending {
     /// A reused link turned out dead before anything began; a fresh one is to be tried at once.
     Stale,
     /// The server sent us away before it took anything: another host may be tried.
-    TurnedAway(Outcome),
+    TurnedAway(Box<Outcome>),
 }
 
 /// Where and when a transaction happens.
@@ -195,7 +195,7 @@ impl Run<'_> {
             match &refused {
                 // Without a sender the replies to RCPT are about the order of commands.
                 Some(mail) => self.outcomes[*place] = Some(self.scene.by_reply(DialogueStage::Mail, mail.clone())),
-                None => self.take_rcpt(*place, reply)?,
+                None => self.take_rcpt(*place, reply),
             }
         }
         Ok(())
@@ -220,7 +220,7 @@ impl Run<'_> {
             self.write_rcpt(&mut command, *place);
             self.link.send([&command, b"", b""], limit).await;
             let reply = self.reply(DialogueStage::Rcpt, limit).await?;
-            self.take_rcpt(*place, reply)?;
+            self.take_rcpt(*place, reply);
         }
         Ok(())
     }
@@ -233,13 +233,13 @@ impl Run<'_> {
                 self.link.doomed |= self.reused || reply.code == 421;
                 match (self.reused, reply.code) {
                     (true, _) => Err(Ending::Stale),
-                    (false, 421) => Err(Ending::TurnedAway(self.scene.by_reply(stage, reply))),
+                    (false, 421) => Err(Ending::TurnedAway(Box::new(self.scene.by_reply(stage, reply)))),
                     (false, _) => Ok(reply),
                 }
             }
             Ok(reply) => Ok(reply),
             Err(_) if self.reused => Err(Ending::Stale),
-            Err(error) => Err(Ending::TurnedAway(self.scene.broken(stage, &error.to_string()))),
+            Err(error) => Err(Ending::TurnedAway(Box::new(self.scene.broken(stage, &error.to_string())))),
         }
     }
 
@@ -270,14 +270,12 @@ impl Run<'_> {
         Ending::Done
     }
 
-    #[allow(clippy::unnecessary_wraps)] // 421 has been dealt with; the shape is that of the other readers
-    fn take_rcpt(&mut self, place: usize, reply: RemoteReply) -> Result<(), Ending> {
+    fn take_rcpt(&mut self, place: usize, reply: RemoteReply) {
         if reply.code / 100 == 2 {
             self.accepted.push(place);
         } else {
             self.outcomes[place] = Some(self.scene.by_reply(DialogueStage::Rcpt, reply));
         }
-        Ok(())
     }
 
     /// The reply to BDAT. With nobody accepted it is 503 or 554 and decides nothing.
@@ -288,7 +286,7 @@ impl Run<'_> {
             // letter as commands. Not worth finding out on this link.
             self.link.doomed = true;
         }
-        self.settle(reply);
+        self.settle(&reply);
         Ok(())
     }
 
@@ -312,12 +310,12 @@ impl Run<'_> {
             self.link.send([&message, terminator(&message), b""], block).await;
         }
         let reply = self.reply(DialogueStage::FinalReply, self.setting.timeouts.final_reply).await?;
-        self.settle(reply);
+        self.settle(&reply);
         Ok(())
     }
 
     /// The final reply decides for everybody who was accepted.
-    fn settle(&mut self, reply: RemoteReply) {
+    fn settle(&mut self, reply: &RemoteReply) {
         let taken = reply.code / 100 == 2;
         let believed = !taken || self.link.all_sent();
         for place in std::mem::take(&mut self.accepted) {

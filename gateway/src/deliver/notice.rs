@@ -80,7 +80,7 @@ pub struct Request<'a> {
     pub record: &'a LetterRecord,
     /// The recipients, by their place in the envelope, and what is known of each.
     pub recipients: &'a [(usize, Evidence)],
-    /// The letter's sealed bytes.
+    /// The letter's sealed bytes; empty where they are not to be quoted.
     pub original: &'a Bytes,
     /// Our name.
     pub hostname: &'a DomainName,
@@ -108,7 +108,11 @@ pub fn compose(request: &Request<'_>) -> Option<Composed> {
     let status = MimePart::new(ContentType::new("message/delivery-status"), binary(delivery_status(request)))
         .transfer_encoding("7bit");
     let text = MimePart::new(ContentType::new("text/plain").attribute("charset", "utf-8"), explanation(request));
-    let parts = vec![text, status, returned(request)];
+    let mut parts = vec![text, status];
+    // RFC 6522 §3 lets the third part be missing: the message may be lost, or not fit to be quoted.
+    if !request.original.is_empty() {
+        parts.push(returned(request));
+    }
     let report = ContentType::new("multipart/report").attribute("report-type", "delivery-status");
     let mut builder = MessageBuilder::new()
         .header("From", Raw::new(format!("Mail Delivery System <mailer-daemon@{}>", request.from_domain)))
@@ -244,7 +248,7 @@ fn recipient_status(out: &mut String, request: &Request<'_>, recipient: &Recipie
     }
     match &evidence.reply {
         Some(reply) => {
-            field(out, "Diagnostic-Code", &format!("smtp; {} {}", reply.code, ascii(&one_line(&reply.text))))
+            field(out, "Diagnostic-Code", &format!("smtp; {} {}", reply.code, ascii(&one_line(&reply.text))));
         }
         None if !evidence.note.is_empty() => {
             field(out, "Diagnostic-Code", &format!("x-waxseal; {}", ascii(&one_line(&evidence.note))));
@@ -316,18 +320,11 @@ fn decode_xtext(text: &str) -> String {
     let mut at = 0;
     while at < octets.len() {
         let pair = (octets[at] == b'+').then(|| octets.get(at + 1..at + 3)).flatten();
+        let pair = pair.filter(|pair| pair.iter().all(u8::is_ascii_hexdigit));
         let value =
             pair.and_then(|pair| std::str::from_utf8(pair).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match value {
-            Some(value) => {
-                decoded.push(value);
-                at += 3;
-            }
-            None => {
-                decoded.push(octets[at]);
-                at += 1;
-            }
-        }
+        decoded.push(value.unwrap_or(octets[at]));
+        at += if value.is_some() { 3 } else { 1 };
     }
     String::from_utf8_lossy(&decoded).into_owned()
 }

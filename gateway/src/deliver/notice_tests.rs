@@ -18,7 +18,7 @@ fn record(envelope: Envelope) -> LetterRecord {
         id: LetterId::new(accepted),
         tenant: TenantId(1),
         accepted,
-        expires: accepted + std::time::Duration::from_secs(5 * 86_400),
+        expires: accepted + std::time::Duration::from_hours(120),
         states: Vec::new(),
         envelope,
         options: SendOptions::default(),
@@ -168,6 +168,20 @@ fn utf8_rides_in_message_global_and_the_rest_stays_seven_bit() {
     assert_eq!(seen["groups"][1]["Diagnostic-Code"], "smtp; 550 ???");
     let headers = notice(NoticeKind::Delay, &record, &[(0, evidence(450, "later"))], original);
     assert_eq!(read_by_python(&headers.message)["types"][2], "message/global-headers");
+}
+
+#[test]
+fn without_the_original_the_notice_has_two_parts() {
+    let record = record(envelope(&["ann@there.example"]));
+    let composed = notice(NoticeKind::Expired, &record, &[(0, evidence(451, "4.7.1 later"))], b"");
+    let seen = read_by_python(&composed.message);
+    assert_eq!(seen["types"], serde_json::json!(["text/plain", "message/delivery-status"]));
+    assert_eq!(
+        (seen["groups"][1]["Action"].as_str(), seen["groups"][1]["Status"].as_str()),
+        (Some("failed"), Some("4.4.7"))
+    );
+    assert!(seen["text"].as_str().unwrap().contains("in the time allowed"));
+    assert_eq!(seen["defects"], serde_json::json!([]));
 }
 
 #[test]

@@ -98,8 +98,9 @@ impl Pool {
         }
         shelves.by_key.entry(key).or_default().push(Idle { link, since: Instant::now() });
         shelves.count += 1;
-        if !shelves.sweeping {
-            shelves.sweeping = true;
+        let begin = !std::mem::replace(&mut shelves.sweeping, true);
+        drop(shelves);
+        if begin {
             tokio::spawn(sweep(Arc::downgrade(self)));
         }
     }

@@ -309,10 +309,11 @@ mod tests {
 
         #[test]
         fn what_is_written_is_read(code in 200_u16..600, lines in prop::collection::vec("[ -~]{0,60}", 1..5)) {
+            use std::fmt::Write;
             let mut octets = String::new();
             for (number, line) in lines.iter().enumerate() {
                 let separator = if number + 1 == lines.len() { ' ' } else { '-' };
-                octets.push_str(&format!("{code}{separator}{line}\r\n"));
+                write!(octets, "{code}{separator}{line}\r\n").unwrap();
             }
             let replies = read(octets.as_bytes()).unwrap();
             prop_assert_eq!(replies.len(), 1);

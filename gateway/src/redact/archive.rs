@@ -6,7 +6,7 @@
 use std::io::Read;
 
 use flate2::Compression;
-use flate2::read::{DeflateDecoder, ZlibDecoder};
+use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 
 use super::stage::{Place, Stage};
@@ -21,8 +21,6 @@ const RATIO_FREE: usize = 8 << 20;
 pub enum Packed {
     /// Bare deflate (RFC 1951).
     Deflate,
-    /// With the zlib frame (RFC 1950).
-    Zlib,
 }
 
 /// Unpacks a stream inside the stage's bounds, and how many packed bytes it took; `None` if it is damaged from the
@@ -35,11 +33,6 @@ pub fn inflate(stage: &mut Stage<'_>, data: &[u8], form: Packed) -> Result<Optio
     let (result, used) = match form {
         Packed::Deflate => {
             let mut decoder = DeflateDecoder::new(data);
-            let result = decoder.by_ref().take(limit).read_to_end(&mut out);
-            (result, decoder.total_in())
-        }
-        Packed::Zlib => {
-            let mut decoder = ZlibDecoder::new(data);
             let result = decoder.by_ref().take(limit).read_to_end(&mut out);
             (result, decoder.total_in())
         }

@@ -16,6 +16,7 @@ mod issuers;
 mod judge;
 mod kind;
 mod office;
+mod pdf;
 mod prefilter;
 mod scan;
 mod stage;

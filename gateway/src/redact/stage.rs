@@ -11,7 +11,7 @@ use super::kind::{self, Kind};
 use super::scan::{Findings, Rules, Style, scan};
 use super::{
     Hit, Limits, Mode, Policy, Refusal, Report, SignedParts, Unscannable, Unscanned, archive, escapes, header, html,
-    prefilter, zip,
+    pdf, prefilter, zip,
 };
 use crate::message::{
     self, CharEdit, Charset, ContentType, EditSet, Field, RawOffset, TextOffset, Transfer, View, normalise, wipe,
@@ -150,18 +150,12 @@ impl<'p> Stage<'p> {
         if name.is_empty() {
             name = content_type.name.clone().unwrap_or_default();
         }
-        if content_type.media.starts_with("multipart/") {
-            if let Some(boundary) = content_type.boundary.clone().filter(|boundary| !boundary.is_empty()) {
-                let multipart = MultipartBody {
-                    bytes,
-                    body,
-                    transfer,
-                    boundary: &boundary,
-                    content_type: &content_type,
-                    type_field,
-                };
-                return self.multipart(&multipart, node, edits);
-            }
+        if content_type.media.starts_with("multipart/")
+            && let Some(boundary) = content_type.boundary.clone().filter(|boundary| !boundary.is_empty())
+        {
+            let multipart =
+                MultipartBody { bytes, body, transfer, boundary: &boundary, content_type: &content_type, type_field };
+            return self.multipart(&multipart, node, edits);
         }
         let part = if node.is_message { node.child(1) } else { node.path.clone() };
         let place = Place { part, place: "body".into(), media: content_type.media.clone(), archives: node.archives };
@@ -289,10 +283,10 @@ impl<'p> Stage<'p> {
             self.file(&content, label, kind, declared, name, place)?
         };
         let edits = write_back(transfer, raw, &content, &inner);
-        if let std::borrow::Cow::Owned(content) = content {
-            if !inner.is_empty() {
-                wipe(content);
-            }
+        if let std::borrow::Cow::Owned(content) = content
+            && !inner.is_empty()
+        {
+            wipe(content);
         }
         Ok(edits)
     }
@@ -331,7 +325,8 @@ impl<'p> Stage<'p> {
             Kind::Tnef => self.opaque(content, "TNEF, read as plain text only", place),
             Kind::Smime => self.opaque_signed(content, place),
             Kind::Closed(what) => self.opaque(content, what, place),
-            Kind::Pdf | Kind::Unknown => self.opaque(content, "unknown binary format, read as plain text only", place),
+            Kind::Pdf => pdf::redact(self, content, place),
+            Kind::Unknown => self.opaque(content, "unknown binary format, read as plain text only", place),
         }
     }
 
@@ -372,6 +367,26 @@ impl<'p> Stage<'p> {
         let place = Place { place: "file name".into(), ..place.clone() };
         let found = self.readings(&text, Kind::Rtf, None, Style::FileName, &place)?;
         Ok((!found.is_empty()).then(|| Charset::Utf8.patch(name, &text, &found).apply(name)))
+    }
+
+    /// The edits of a text without markup.
+    pub fn plain(&mut self, text: &str, place: &Place) -> Result<Vec<CharEdit>, Refusal> {
+        self.readings(text, Kind::Rtf, None, Style::Text, place)
+    }
+
+    /// How many numbers were found so far.
+    pub fn hits(&self) -> usize {
+        self.hits.len()
+    }
+
+    /// Does this pass change what it finds?
+    pub fn redacts(&self) -> bool {
+        self.policy.mode == Mode::Redact
+    }
+
+    /// What becomes of parts under a signature.
+    pub fn signed_parts(&self) -> SignedParts {
+        self.policy.signed_parts
     }
 
     /// What stays readable.
@@ -438,10 +453,10 @@ impl<'p> Stage<'p> {
             if !found.is_empty() {
                 edits.absorb(charset.patch(content, &text, &found), RawOffset(0));
             }
-            if let std::borrow::Cow::Owned(text) = text {
-                if !found.is_empty() {
-                    wipe(text.into_bytes());
-                }
+            if let std::borrow::Cow::Owned(text) = text
+                && !found.is_empty()
+            {
+                wipe(text.into_bytes());
             }
         }
         Ok(edits)

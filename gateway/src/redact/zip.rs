@@ -149,13 +149,14 @@ fn member(
             stage.expand(range.len())?;
             content[range.clone()].to_vec()
         }
-        8 => match inflate(stage, &content[range.clone()], Packed::Deflate)? {
-            Some((data, _)) => data,
-            None => {
+        8 => {
+            if let Some((data, _)) = inflate(stage, &content[range.clone()], Packed::Deflate)? {
+                data
+            } else {
                 stage.unscannable(&inside, "damaged archive member")?;
                 return Ok(change(None));
             }
-        },
+        }
         _ => {
             stage.unscannable(&inside, "archive member with an unknown compression")?;
             return Ok(change(None));

@@ -324,7 +324,11 @@ impl Scheduler {
             return;
         };
         let waiting = |at: &u32| matches!(record.states.get(*at as usize), Some(RecipientState::Waiting { .. }));
-        let recipients: Vec<u32> = job.recipients.iter().copied().filter(waiting).collect();
+        let (recipients, changed): (Vec<u32>, Vec<u32>) = job.recipients.iter().copied().partition(waiting);
+        self.board.lock().done(job.id, &changed);
+        if recipients.is_empty() {
+            return;
+        }
         let message = match self.store.message(job.id).await {
             Ok(message) => message,
             Err(error) => return self.unreadable(&record, &recipients, &error).await,

@@ -10,7 +10,9 @@ fn read(octets: &[u8], piece: usize) -> Vec<String> {
     let mut reader = ReplyReader::default();
     let mut replies = Vec::new();
     for chunk in octets.chunks(piece) {
-        reader.feed(chunk);
+        if reader.feed(chunk).is_err() {
+            return replies;
+        }
         loop {
             match reader.next_reply() {
                 Ok(Some(reply)) => {

@@ -157,8 +157,8 @@ async fn a_line_end_in_a_parameter_never_reaches_the_wire() {
 
 #[tokio::test(start_paused = true)]
 async fn what_one_host_lacks_another_may_have() {
-    let lacking = || with(|s| s.extensions = vec!["PIPELINING", "SIZE 10"]);
     type Change = fn(&mut crate::deliver::Transaction);
+    let lacking = || with(|s| s.extensions = vec!["PIPELINING", "SIZE 10"]);
     let cases: [(Change, (u8, u16, u16)); 3] = [
         (|t| t.recipients[0] = crate::message::Recipient::new("用户@there.example".parse().unwrap()), (5, 6, 7)),
         (|t| t.eight_bit = true, (5, 6, 3)),

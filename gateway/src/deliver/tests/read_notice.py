@@ -7,8 +7,10 @@ import sys
 message = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)
 parts = message.get_payload()
 groups = [dict(group.items()) for group in parts[1].get_payload()]
-returned = parts[2]
-if returned.get_content_type() == "message/rfc822":
+returned = parts[2] if len(parts) > 2 else None
+if returned is None:
+    shown = ""
+elif returned.get_content_type() == "message/rfc822":
     shown = returned.get_payload()[0].as_string()
 elif returned.is_multipart():
     shown = returned.get_payload()[0].as_string()
