@@ -73,11 +73,11 @@ fn a_client_that_speaks_tls_at_once_is_served_on_a_starttls_port() {
 
 #[test]
 fn no_sequence_but_the_strict_one_ends_a_message() {
+    let world = world();
     // RFC 5321 §2.3.8 and the smuggling sequences seen in the field.
     for sequence in ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r\n\x00.\r\n", "\r.\r\n", "\r\n.\r\r\n"] {
-        let world_of_one = shared();
-        let mut client = transaction(world_of_one);
-        let before = world_of_one.receiver.arrived().len();
+        let mut client = transaction(&world);
+        let before = world.receiver.arrived().len();
         let smuggled = format!(
             "From: sender@example.com\r\nSubject: smuggling\r\n\r\nbody{sequence}\
              MAIL FROM:<smuggled@example.com>\r\nRCPT TO:<smuggled@rcpt.test>\r\nDATA\r\nSubject: smuggled\r\n\r\n\r\n.\r\n"
@@ -91,14 +91,8 @@ fn no_sequence_but_the_strict_one_ends_a_message() {
         );
         // The conversation is still in step: what followed was content, not commands.
         assert_eq!(client.command("NOOP").unwrap().code, 250, "{sequence:?}");
-        assert_eq!(world_of_one.receiver.arrived().len(), before);
+        assert_eq!(world.receiver.arrived().len(), before);
     }
-}
-
-/// One world for a story with many small conversations.
-fn shared() -> &'static World {
-    static WORLD: std::sync::OnceLock<World> = std::sync::OnceLock::new();
-    WORLD.get_or_init(world)
 }
 
 #[test]
