@@ -57,7 +57,7 @@ enum Verb {
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// Make tenants, domains and policies as a file says (TOML with [[tenant]], or JSON).
+    /// Make tenants, domains and policies as a file says (TOML with tables named `tenant`, or JSON).
     #[command(after_help = "Example:\n  waxseal tenant apply -f tenants.toml --dry-run\n\n  \
         [[tenant]]\n  name = \"acme\"\n  domains = [\"acme.example\"]\n  policy = { subdomains = true, return_path = \"bounce.acme.example\" }")]
     Apply {

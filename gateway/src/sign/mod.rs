@@ -1,6 +1,6 @@
 //! The sealing stage: completes the header, makes the bytes safe for every later hop, signs, and freezes them.
 //!
-//! [`seal`] has the order; each of the rooms beside it one duty. Bytes that need no change stay identical.
+//! `seal` has the order; each of the rooms beside it one duty. Bytes that need no change stay identical.
 
 mod addresses;
 mod align;

@@ -25,7 +25,7 @@ pub(super) fn is_control(field: &Field<'_>) -> bool {
     field.name().get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
-/// Reads the control fields. They are removed by [`super::seal`].
+/// Reads the control fields. They are removed by `super::seal`.
 pub fn read_options(message: &[u8]) -> Result<SendOptions, SealError> {
     let mut reader = Reader::default();
     for field in split(message).fields.iter().filter(|field| is_control(field)) {

@@ -18,7 +18,7 @@ impl Session {
         }
     }
 
-    /// The answer to [`Next::LookupCredential`], with a fresh printable nonce.
+    /// The answer to `Next::LookupCredential`, with a fresh printable nonce.
     pub fn challenged(&mut self, keys: ScramKeys, nonce: &str, out: &mut Vec<u8>) {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Waiting(Awaited::ScramKeys(peer, first)) => {
@@ -30,7 +30,7 @@ impl Session {
         }
     }
 
-    /// The answer to [`Next::Authenticate`].
+    /// The answer to `Next::Authenticate`.
     pub fn authenticated(&mut self, verdict: Verdict, out: &mut Vec<u8>) {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Waiting(Awaited::Verdict(peer, server_final)) => self.judged(peer, server_final, verdict, out),
@@ -38,7 +38,7 @@ impl Session {
         }
     }
 
-    /// The answer to [`Next::Admit`].
+    /// The answer to `Next::Admit`.
     pub fn admitted(&mut self, answer: Result<(), Inadmissible>, out: &mut Vec<u8>) {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Waiting(Awaited::Admission(peer, draft)) => match answer {
@@ -56,7 +56,7 @@ impl Session {
         }
     }
 
-    /// The answer to [`Next::Submit`].
+    /// The answer to `Next::Submit`.
     pub fn submitted(&mut self, answer: &Result<LetterId, AcceptError>, out: &mut Vec<u8>) {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Waiting(Awaited::Acceptance(peer, _share)) => {

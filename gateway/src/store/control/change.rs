@@ -17,7 +17,7 @@ pub enum Namespace {
     Credential = 3,
     /// DKIM keys, by domain and selector.
     DkimKey = 4,
-    /// Wrapped data keys ([`ControlStore::wrap`]), by tenant number.
+    /// Wrapped data keys (`ControlStore::wrap`), by tenant number.
     DataKey = 5,
     /// Numbers that only grow, by name.
     Counter = 6,
