@@ -6,6 +6,13 @@
 //! that wait for it. A clock that jumps ahead expires nothing until it has stood the test of [`CLOCK_GRACE`]; one
 //! that jumps back does not leave letters waiting for a time that no policy would have set.
 
+mod watch;
+
+mod ports;
+
+pub use ports::{Delivery, SchedulerParts, Sender, Settings};
+use watch::ClockWatch;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,60 +43,6 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 const EVENTS_AT_ONCE: usize = 1000;
 const DAMAGED_BY: &str = "store";
 
-/// What delivers. Implemented by `deliver::Courier`; a pretend one serves tests.
-#[async_trait]
-pub trait Delivery: Send + Sync + 'static {
-    /// Where mail for a domain goes.
-    fn destination(&self, domain: &DomainName) -> Destination;
-    /// What that destination may be asked.
-    fn limits(&self, destination: &Destination) -> DestinationLimits;
-    /// One attempt; an outcome for each recipient, in order.
-    async fn deliver(&self, transaction: &Transaction) -> Vec<Outcome>;
-}
-
-/// What the schedule needs of the rooms that know tenants: notices, return-paths, TLS levels.
-pub trait Sender: Send + Sync + 'static {
-    /// Writes, redacts and seals a notice about these recipients; `None` if none of them may have one.
-    fn notice(
-        &self,
-        kind: NoticeKind,
-        record: &LetterRecord,
-        about: &[(u32, Evidence)],
-        original: Option<&bytes::Bytes>,
-    ) -> Result<Option<NewLetter>, String>;
-    /// `MAIL FROM` for one recipient, if the tenant rewrites it.
-    fn return_path(&self, record: &LetterRecord, recipient: u32) -> Option<ReversePath>;
-    /// The TLS level that the tenant asks for.
-    fn tls(&self, record: &LetterRecord) -> TlsLevel;
-    /// The tenant's name, for events.
-    fn tenant_name(&self, record: &LetterRecord) -> String;
-}
-
-/// Settings that a reload may change.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Retries.
-    pub retry: RetryPolicy,
-    /// When the sender is told of a delay.
-    pub warn_after: Duration,
-}
-
-/// What a scheduler is made of.
-pub struct SchedulerParts {
-    /// The queue.
-    pub store: Arc<dyn Store>,
-    /// Who delivers.
-    pub delivery: Arc<dyn Delivery>,
-    /// Who knows tenants.
-    pub sender: Arc<dyn Sender>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// The policy.
-    pub settings: Settings,
-    /// Connections in all.
-    pub connections: usize,
-}
-
 /// See the module.
 pub struct Scheduler {
     pub(super) store: Arc<dyn Store>,
@@ -101,38 +54,6 @@ pub struct Scheduler {
     wake: Notify,
     idle: Notify,
     watch: Mutex<ClockWatch>,
-}
-
-/// Compares the wall clock with the steady one.
-struct ClockWatch {
-    wall: Timestamp,
-    steady: Instant,
-    distrusted_until: Option<Instant>,
-}
-
-impl ClockWatch {
-    /// Looks at both clocks: has the wall clock jumped back since the last look? Jumps ahead start the grace.
-    fn look(&mut self, now: Timestamp) -> bool {
-        let steady = Instant::now();
-        let expected = self.wall + steady.duration_since(self.steady);
-        let ahead = now.since(expected) > CLOCK_JUMP;
-        let back = expected.since(now) > CLOCK_JUMP;
-        (self.wall, self.steady) = (now, steady);
-        if ahead {
-            self.distrusted_until = Some(steady + CLOCK_GRACE);
-        } else if back {
-            self.distrusted_until = None;
-        }
-        if ahead || back {
-            let detail = format!("clock jumped {}: expected {expected}", if ahead { "ahead" } else { "back" });
-            emit(&Event::Gateway { state: "clock-jump", detail });
-        }
-        back
-    }
-
-    fn trusted(&self) -> bool {
-        self.distrusted_until.is_none_or(|until| Instant::now() >= until)
-    }
 }
 
 impl Scheduler {
