@@ -325,7 +325,7 @@ impl Courier {
     }
 }
 
-use attempt::*;
+use attempt::Attempt;
 pub use explain::{ExplainedHost, Problem, RouteExplanation};
 
 #[async_trait]

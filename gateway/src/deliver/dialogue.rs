@@ -7,7 +7,7 @@
 
 mod write;
 
-use write::*;
+use write::{is_parameter, write_notify, write_path};
 pub use write::{stuff_dots, terminator};
 
 use std::borrow::Cow;

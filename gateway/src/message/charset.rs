@@ -6,7 +6,7 @@
 
 mod walk;
 
-use walk::*;
+use walk::{Utf7Run, Walk, encode};
 
 use std::borrow::Cow;
 

@@ -6,7 +6,7 @@
 
 mod windows;
 
-use windows::*;
+use windows::{best, is_regular, is_thousands, is_usual, spread};
 
 use std::cell::OnceCell;
 use std::ops::Range;

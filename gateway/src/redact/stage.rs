@@ -5,7 +5,7 @@ mod texts;
 mod nodes;
 
 pub use nodes::xtext;
-use nodes::*;
+use nodes::{MultipartBody, Node, Readings, armored, describe, drop_signature, write_back};
 
 use std::collections::HashSet;
 use std::ops::Range;

@@ -1,6 +1,9 @@
 //! One attempt: a warm link or fresh ones, host by host, until everybody has an outcome.
 
-use super::*;
+use super::{
+    Approach, Courier, DestinationKind, DialogueStage, Ending, HostFailure, HostVerdict, Link, MxHost, Needs, NoTarget,
+    Outcome, Parts, PoolKey, RECIPIENTS_AT_ONCE, Scene, Setting, SiteRules, Target, Transaction, targets, transact,
+};
 
 /// One call of [`Courier::deliver`].
 pub(super) struct Attempt<'a> {

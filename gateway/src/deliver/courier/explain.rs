@@ -1,6 +1,9 @@
 //! What `route explain` shows.
 
-use super::*;
+use super::{
+    Decision, Destination, DestinationKind, DestinationLimits, DomainName, IpAddr, Mailbox, NoTarget, Serialize,
+    targets,
+};
 
 /// What `route explain` shows.
 #[derive(Debug, Clone, Serialize)]

@@ -1,6 +1,6 @@
 //! Octets to characters, one at a time, with the place of each.
 
-use super::*;
+use super::{Charset, EditSet, Encoding, Family, Place, RawOffset, State, Step};
 
 pub(super) fn encode(encoding: &'static Encoding, character: char) -> Vec<u8> {
     let mut buffer = [0; 4];

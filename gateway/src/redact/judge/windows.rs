@@ -1,6 +1,6 @@
 //! Which windows stand together, and how numbers are grouped.
 
-use super::*;
+use super::{Group, Strength, Window};
 
 /// An accepted window makes the boundary of its neighbours clear.
 pub(super) fn spread(windows: &mut [(Window, bool)]) {

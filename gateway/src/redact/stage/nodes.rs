@@ -1,6 +1,9 @@
 //! The nodes of a message, and small steps of the walk over it.
 
-use super::*;
+use super::{
+    CharEdit, ContentType, EditSet, Field, HashSet, Hit, Kind, Limits, Mode, Place, Policy, Range, RawOffset, Refusal,
+    Stage, Style, TextOffset, Transfer, header, safe, wipe,
+};
 
 /// `part 2 (text/plain) line 14`, `header field Subject`.
 pub(super) fn describe(place: &Place, text: &str, at: TextOffset) -> String {

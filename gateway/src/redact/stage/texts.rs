@@ -1,6 +1,9 @@
 //! Texts: every reading of a content, and what is found in it.
 
-use super::*;
+use super::{
+    CharEdit, Charset, EditSet, Findings, HashSet, Kind, Markup, Place, RawOffset, Readings, Refusal, Rules, Stage,
+    Style, View, escapes, html, normalise, prefilter, scan, wipe,
+};
 
 impl Stage<'_> {
     /// Text in a charset: every reading that a program may make of it.

@@ -1,6 +1,9 @@
 //! What the scheduler is made of and what it asks of other rooms.
 
-use super::*;
+use super::{
+    Arc, Clock, Destination, DestinationLimits, DomainName, Duration, Evidence, LetterRecord, NewLetter, NoticeKind,
+    Outcome, RetryPolicy, ReversePath, Store, TlsLevel, Transaction, async_trait,
+};
 
 /// What delivers. Implemented by `deliver::Courier`; a pretend one serves tests.
 #[async_trait]

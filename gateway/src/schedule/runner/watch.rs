@@ -1,6 +1,6 @@
 //! The wall clock, watched.
 
-use super::*;
+use super::{CLOCK_GRACE, CLOCK_JUMP, Event, Instant, Timestamp, emit};
 
 /// Compares the wall clock with the steady one.
 pub(super) struct ClockWatch {
