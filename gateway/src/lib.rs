@@ -26,3 +26,4 @@ pub mod sign;
 pub mod smtp;
 pub mod store;
 pub mod tenants;
+pub mod threads;

@@ -1,15 +1,29 @@
 //! The order of the stages: received, redacted, sealed, stored; and the one type of refusal that a session answers.
+//!
+//! Fails closed: whatever goes wrong in a stage refuses the letter while its sender waits, and nothing of it was
+//! written anywhere. Only [`Pipeline::accept`] puts mail of services into the store, and only [`Stages`] makes the
+//! sealed letters that it takes.
 
+mod stages;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
-use crate::ids::LetterId;
+use crate::clock::Clock;
+use crate::ids::{LetterId, TenantId};
 use crate::message::{Letter, Received};
+use crate::observe::{Event, emit};
 use crate::redact;
+use crate::schedule::Scheduler;
 use crate::sign::{SealError, TraceFacts};
-use crate::store::StoreError;
+use crate::store::{LocalStore, Store, StoreError};
 use crate::tenants::Credential;
+use crate::threads::Processors;
+
+pub use stages::{Prepared, Stages, redaction_policy};
 
 /// A letter that a session has received, and who brought it.
 pub struct Submission {
@@ -36,6 +50,9 @@ pub enum AcceptError {
     /// The tenant was removed while the session was open.
     #[error("tenant no longer exists")]
     NoTenant,
+    /// Another session brings a letter under the same idempotency key right now.
+    #[error("a message with the same X-Waxseal-Idempotency-Key is being accepted right now")]
+    KeyBusy,
     /// The gateway is shutting down.
     #[error("shutting down")]
     ShuttingDown,
@@ -49,4 +66,113 @@ pub trait Acceptor: Send + Sync + 'static {
 
     /// Is there room for a message of this size (memory and disk)? Asked at MAIL, before data is read.
     fn room_for(&self, size: usize) -> Result<(), StoreError>;
+}
+
+/// The way in.
+pub struct Pipeline(Arc<Rooms>);
+
+/// What the way leads through.
+struct Rooms {
+    stages: Arc<Stages>,
+    store: Arc<LocalStore>,
+    scheduler: Arc<Scheduler>,
+    processors: Processors,
+    clock: Arc<dyn Clock>,
+    keys_in_use: Mutex<HashSet<(TenantId, String)>>,
+}
+
+/// An idempotency key while its letter is on the way into the store.
+struct KeyInUse(Arc<Rooms>, (TenantId, String));
+
+impl Drop for KeyInUse {
+    fn drop(&mut self) {
+        self.0.keys_in_use.lock().remove(&self.1);
+    }
+}
+
+impl Pipeline {
+    /// Puts the way together.
+    pub fn new(
+        stages: Arc<Stages>,
+        store: Arc<LocalStore>,
+        scheduler: Arc<Scheduler>,
+        processors: Processors,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self(Arc::new(Rooms { stages, store, scheduler, processors, clock, keys_in_use: Mutex::default() }))
+    }
+}
+
+impl Rooms {
+    /// Reserves an idempotency key; the id of the letter that was accepted under it before, if there is one.
+    fn reserve(self: &Arc<Self>, tenant: TenantId, key: &str) -> Result<Result<KeyInUse, LetterId>, AcceptError> {
+        let name = (tenant, key.to_owned());
+        let mut in_use = self.keys_in_use.lock();
+        // Looked up under the lock: a letter is in the store before its key leaves the set.
+        if let Some(id) = self.store.accepted_under(tenant, key) {
+            return Ok(Err(id));
+        }
+        if !in_use.insert(name.clone()) {
+            return Err(AcceptError::KeyBusy);
+        }
+        Ok(Ok(KeyInUse(self.clone(), name)))
+    }
+
+    async fn accept(self: Arc<Self>, submission: Submission) -> Result<LetterId, AcceptError> {
+        let tenant = submission.credential.tenant;
+        let session = submission.trace.session;
+        let id = LetterId::new(self.clock.now());
+        let started = std::time::Instant::now();
+        let stages = self.stages.clone();
+        let work = move || stages.prepare(id, tenant, submission.letter, Some(&submission.trace));
+        let prepared =
+            self.processors.run(work).await.unwrap_or(Err(AcceptError::Redaction(redact::Refusal::Internal(
+                "the stage did not come back".into(),
+            ))))?;
+        stage_took("seal", started);
+        let Prepared { letter, report, tenant: name } = prepared;
+        let key = letter.record.options.idempotency_key.clone();
+        let _reserved = match key.as_deref().map(|key| self.reserve(tenant, key)).transpose()? {
+            Some(Err(earlier)) => return Ok(earlier),
+            Some(Ok(reserved)) => Some(reserved),
+            None => None,
+        };
+        let record = letter.record.clone();
+        let signatures = letter.letter.stage().signatures().to_vec();
+        let synced = std::time::Instant::now();
+        self.store.accept(vec![letter]).await?;
+        stage_took("store", synced);
+        emit(&Event::Accepted {
+            id,
+            tenant: name.clone(),
+            session: Some(session.to_string()),
+            from: record.envelope.reverse_path.clone(),
+            to: record.envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect(),
+            size: record.size as usize,
+            signatures,
+        });
+        if !report.hits.is_empty() || !report.unscanned.is_empty() {
+            emit(&Event::Redacted { id, tenant: name, hits: report.hits, unscanned: report.unscanned });
+        }
+        self.scheduler.admit(&record);
+        stage_took("all", started);
+        Ok(id)
+    }
+}
+
+#[async_trait]
+impl Acceptor for Pipeline {
+    async fn accept(&self, submission: Submission) -> Result<LetterId, AcceptError> {
+        // A task of its own: a client that hangs up must not stop a letter between the store and the schedule.
+        let accepted = tokio::spawn(self.0.clone().accept(submission));
+        accepted.await.unwrap_or(Err(AcceptError::ShuttingDown))
+    }
+
+    fn room_for(&self, size: usize) -> Result<(), StoreError> {
+        self.0.store.room_for(size)
+    }
+}
+
+fn stage_took(stage: &'static str, since: std::time::Instant) {
+    crate::observe::metrics::accept_duration(stage, since.elapsed());
 }

@@ -1,1 +1,390 @@
-//! Filled in below.
+//! The wiring: opens what is on disk, starts what serves, and ends it in the order that loses nothing.
+//!
+//! Start: lock on the data folder, key-encryption key, tenants, queue (recovered), scheduler, then the doors: nothing
+//! is accepted before everything behind it stands. End: doors shut, sessions end, attempts under way end, the store
+//! writes its last checkpoint. A reload changes what can change without a restart and says what cannot.
+
+mod control;
+mod error;
+mod sign;
+mod tenancy;
+mod tls;
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use waxseal_keys::sealing::KeyEncryptionKey;
+
+use crate::admin::server::AdminState;
+use crate::admin::{health, server as admin};
+use crate::cli::{CliError, Exit};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Config, Listener, ListenerKind};
+use crate::deliver::{Courier, TcpDialer};
+use crate::ids::TenantId;
+use crate::observe::{Event, emit};
+use crate::pipeline::{Acceptor, Pipeline, Stages};
+use crate::resolver::HickoryResolver;
+use crate::schedule::retry::RetryPolicy;
+use crate::schedule::{self, Control, Scheduler, SchedulerParts};
+use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
+use crate::store::journal::TenantKeys;
+use crate::store::{self, LocalStore};
+use crate::tenants::Registry;
+use crate::threads::Processors;
+
+pub use error::RunError;
+pub use sign::sign_file;
+
+/// How long attempts under way may take to end on SIGTERM before they are left to the next start.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOCK: &str = "lock";
+
+/// A running gateway.
+pub struct Gateway {
+    config: RwLock<Arc<Config>>,
+    config_path: Option<PathBuf>,
+    registry: Arc<Registry>,
+    store: Arc<LocalStore>,
+    scheduler: Arc<Scheduler>,
+    stages: Arc<Stages>,
+    courier: Arc<Courier>,
+    tls: TlsSlot,
+    addresses: Vec<(String, SocketAddr)>,
+    stop_doors: watch::Sender<bool>,
+    stop_rest: watch::Sender<bool>,
+    ending: Notify,
+    doors: Mutex<Vec<JoinHandle<()>>>,
+    rest: Mutex<Vec<JoinHandle<()>>>,
+    _lock: File,
+}
+
+struct QueueKeys(Arc<Registry>);
+
+impl TenantKeys for QueueKeys {
+    fn data_key(&self, tenant: TenantId) -> Option<Arc<waxseal_keys::sealing::DataKey>> {
+        self.0.data_key(tenant)
+    }
+}
+
+impl Gateway {
+    /// Opens and starts everything.
+    pub async fn start(config: Config, config_path: Option<PathBuf>) -> Result<Arc<Self>, RunError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let config = Arc::new(config);
+        let lock = lock_data_dir(&config)?;
+        let kek = read_kek(&config)?;
+        let registry = open_registry(&config, &kek, clock.clone())?;
+        let decoy_key = kek.derive(b"smtp", b"waxseal decoy credentials v1");
+        drop(kek);
+        let store = open_store(&config, &registry, clock.clone())?;
+        let tls = tls::slot(&config)?;
+
+        let resolver = Arc::new(HickoryResolver::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?);
+        let courier = Courier::new(&config, resolver, Arc::new(TcpDialer), clock.clone());
+        let courier = Arc::new(courier.map_err(|e| RunError::Tls(e.to_string()))?);
+        let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
+        let scheduler = Scheduler::new(SchedulerParts {
+            store: store.clone(),
+            delivery: courier.clone(),
+            sender: stages.clone(),
+            clock: clock.clone(),
+            settings: schedule_settings(&config)?,
+            connections: config.delivery.connections,
+        });
+        scheduler.restore();
+        let processors = Processors::all();
+        let pipeline: Arc<dyn Acceptor> =
+            Arc::new(Pipeline::new(stages.clone(), store.clone(), scheduler.clone(), processors, clock.clone()));
+
+        let (stop_doors, _) = watch::channel(false);
+        let (stop_rest, _) = watch::channel(false);
+        let smtp = SmtpServer::bind(SmtpParts {
+            hostname: config.hostname.clone(),
+            limits: config.limits.clone(),
+            listeners: config.listeners.clone(),
+            tls: tls.clone(),
+            acceptor: pipeline,
+            credentials: registry.clone(),
+            clock: clock.clone(),
+            decoy_key,
+        });
+        let smtp = smtp.await.map_err(|e| RunError::Listen(e.to_string()))?;
+        let mut addresses = smtp.addresses();
+        let mut doors = vec![tokio::spawn(smtp.serve(stop_doors.subscribe(), PATIENCE))];
+        let web = bind_web(&config.listeners).await?;
+        addresses.extend(web.iter().map(|(listener, _, address)| (listener.name.clone(), *address)));
+        let control = admin::bind(&config.data_dir).await.map_err(|e| RunError::Listen(e.to_string()))?;
+
+        let mut rest = vec![
+            tokio::spawn(store.clone().keep(stop_rest.subscribe())),
+            tokio::spawn(scheduler.clone().run(stop_rest.subscribe())),
+        ];
+        let gateway = Arc::new(Self {
+            config: RwLock::new(config),
+            config_path,
+            registry,
+            store,
+            scheduler,
+            stages,
+            courier,
+            tls,
+            addresses,
+            stop_doors,
+            stop_rest,
+            ending: Notify::new(),
+            doors: Mutex::default(),
+            rest: Mutex::default(),
+            _lock: lock,
+        });
+        for (listener, socket, _) in web {
+            doors.push(gateway.serve_web(&listener, socket));
+        }
+        rest.push(gateway.serve_control(control));
+        rest.push(tokio::spawn(gateway.clone().watch_gauges(gateway.stop_rest.subscribe())));
+        *gateway.doors.lock() = doors;
+        *gateway.rest.lock() = rest;
+        emit(&Event::Gateway { state: "ready", detail: gateway.describe_addresses() });
+        Ok(gateway)
+    }
+
+    /// Listener names and the addresses that they got.
+    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Tenants, domains, credentials, keys.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The queue.
+    pub fn store(&self) -> &Arc<LocalStore> {
+        &self.store
+    }
+
+    fn describe_addresses(&self) -> String {
+        let one = |(name, address): &(String, SocketAddr)| format!("{name} {address}");
+        self.addresses.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    fn serve_web(self: &Arc<Self>, listener: &Listener, socket: TcpListener) -> JoinHandle<()> {
+        let router = match listener.kind {
+            ListenerKind::Metrics => health::metrics_router(),
+            _ => health::http_router(self.clone()),
+        };
+        let mut stop = self.stop_doors.subscribe();
+        tokio::spawn(async move {
+            let stopped = async move {
+                let _ = stop.wait_for(|stop| *stop).await;
+            };
+            // Errors of single connections are the clients'; the listener itself was bound.
+            let _ = axum::serve(socket, router).with_graceful_shutdown(stopped).await;
+        })
+    }
+
+    fn serve_control(self: &Arc<Self>, socket: tokio::net::UnixListener) -> JoinHandle<()> {
+        let state = AdminState {
+            queue: Arc::new(Control(self.scheduler.clone())),
+            tenants: Arc::new(tenancy::Tenancy::new(self.clone())),
+            routes: self.courier.clone(),
+            gateway: self.clone(),
+            store: self.clone(),
+        };
+        let mut stop = self.stop_rest.subscribe();
+        tokio::spawn(async move {
+            let stopped = async move {
+                let _ = stop.wait_for(|stop| *stop).await;
+            };
+            let _ = admin::serve(socket, state, stopped).await;
+        })
+    }
+
+    /// Shuts the doors, lets what runs end within `patience`, and closes the store. True if everything ended.
+    pub async fn stop(&self, patience: Duration) -> bool {
+        emit(&Event::Gateway { state: "stopping", detail: String::new() });
+        self.stop_doors.send_replace(true);
+        let doors = std::mem::take(&mut *self.doors.lock());
+        let mut complete = true;
+        for door in doors {
+            complete &= tokio::time::timeout(patience, door).await.is_ok();
+        }
+        complete &= self.scheduler.drain(patience).await;
+        self.courier.close_idle().await;
+        self.stop_rest.send_replace(true);
+        let rest = std::mem::take(&mut *self.rest.lock());
+        for task in rest {
+            let _ = tokio::time::timeout(Duration::from_secs(5), task).await;
+        }
+        let store = self.store.clone();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || store.close()).await {
+            emit(&Event::Gateway { state: "store-error", detail: format!("closing: {error}") });
+            complete = false;
+        }
+        // The socket's file goes last: while it answers, a gateway is here.
+        let _ = std::fs::remove_file(self.config.read().data_dir.join(admin::SOCKET));
+        emit(&Event::Gateway { state: "stopped", detail: format!("{} letters queued", self.store.len()) });
+        complete
+    }
+
+    /// Reads configuration and certificates again; says what is in force now and what needs a restart.
+    pub async fn reload_files(&self) -> Result<Vec<String>, String> {
+        let path = self.config_path.as_ref().ok_or("this gateway was started without a configuration file")?;
+        let new = config::load(path).map_err(|e| e.to_string())?;
+        let settings = schedule_settings(&new).map_err(|e| e.to_string())?;
+        let server = tls::server_config(&new).map_err(|e| e.to_string())?;
+        let old = self.config.read().clone();
+        let mut notes = vec!["configuration read; redaction, queue and delivery policy are in force".to_owned()];
+        if let Some(server) = server {
+            self.tls.replace(server);
+            notes.push("certificate read; new handshakes use it".to_owned());
+        }
+        let restart = [
+            ("hostname", old.hostname != new.hostname),
+            ("data_dir", old.data_dir != new.data_dir),
+            ("[[listen]]", format!("{:?}", old.listeners) != format!("{:?}", new.listeners)),
+            ("[limits]", format!("{:?}", old.limits) != format!("{:?}", new.limits)),
+            ("[dns] servers", old.dns.servers != new.dns.servers),
+        ];
+        notes.extend(
+            restart.iter().filter(|(_, changed)| *changed).map(|(key, _)| format!("{key} changed: needs a restart")),
+        );
+        let new = Arc::new(new);
+        self.courier.reconfigure(&new).await.map_err(|e| e.to_string())?;
+        self.stages.reconfigure(new.clone());
+        self.scheduler.reconfigure(settings);
+        crate::observe::configure(&new.log);
+        *self.config.write() = new;
+        emit(&Event::ConfigLoaded { path: path.display().to_string(), reload: true });
+        Ok(notes)
+    }
+
+    async fn watch_gauges(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            let gateway = self.clone();
+            let _ = tokio::task::spawn_blocking(move || control::set_gauges(&gateway.store)).await;
+            let _ = tokio::time::timeout(Duration::from_secs(10), stop.wait_for(|stop| *stop)).await;
+        }
+    }
+}
+
+/// `waxseal serve`: runs until SIGTERM, SIGINT or `waxseal drain`.
+pub fn serve(config: Config) -> Result<(), CliError> {
+    let failed = |e: &dyn std::fmt::Display| CliError::new(Exit::RunTime, e.to_string());
+    let hash_key: [u8; 32] = rand::random();
+    crate::observe::start(&config.log, &hash_key).map_err(|e| failed(&e))?;
+    crate::observe::metrics::install().map_err(|e| failed(&e))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| failed(&e))?;
+    let result = runtime.block_on(serve_until_told(config));
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    crate::observe::flush(Duration::from_secs(5));
+    result.map_err(|e| failed(&e))
+}
+
+async fn serve_until_told(config: Config) -> Result<(), RunError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let unheard = |e: std::io::Error| RunError::Listen(format!("signals: {e}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(unheard)?;
+    let path = config.source.clone();
+    if let Some(path) = &path {
+        emit(&Event::ConfigLoaded { path: path.display().to_string(), reload: false });
+    }
+    let gateway = Gateway::start(config, path).await?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = gateway.ending.notified() => break,
+            _ = hangup.recv() => match gateway.reload_files().await {
+                Ok(notes) => emit(&Event::Gateway { state: "reloaded", detail: notes.join("; ") }),
+                Err(problem) => emit(&Event::Gateway { state: "reload-failed", detail: problem }),
+            },
+        }
+    }
+    gateway.stop(PATIENCE).await;
+    Ok(())
+}
+
+fn lock_data_dir(config: &Config) -> Result<File, RunError> {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    let path = &config.data_dir;
+    let failed = |what: &str, e: std::io::Error| RunError::DataDir(format!("{what} {}: {e}", path.display()));
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| failed("making", e))?;
+    let lock = path.join(LOCK);
+    let mut options = File::options();
+    let file = options.create(true).truncate(false).write(true).mode(0o600).open(lock);
+    let file = file.map_err(|e| failed("locking", e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(RunError::Taken(path.clone())),
+        Err(std::fs::TryLockError::Error(e)) => Err(failed("locking", e)),
+    }
+}
+
+fn read_kek(config: &Config) -> Result<KeyEncryptionKey, RunError> {
+    let secret = config.kek.read().map_err(|e| RunError::Kek(e.to_string()))?;
+    let text = std::str::from_utf8(&secret).map_err(|_| RunError::Kek("not text".to_owned()))?;
+    KeyEncryptionKey::parse(text).map_err(|e| RunError::Kek(e.to_string()))
+}
+
+fn open_registry(config: &Config, kek: &KeyEncryptionKey, clock: Arc<dyn Clock>) -> Result<Arc<Registry>, RunError> {
+    let registry = Registry::open(&config.data_dir, kek, clock).map_err(|e| RunError::Control(e.to_string()))?;
+    registry.opening_events().iter().for_each(emit);
+    let algorithms: Result<Vec<_>, _> = config.dkim.algorithms.iter().map(|name| name.parse()).collect();
+    registry.set_default_algorithms(
+        algorithms.map_err(|e: waxseal_keys::UnknownAlgorithm| RunError::Control(e.to_string()))?,
+    );
+    Ok(Arc::new(registry))
+}
+
+fn open_store(config: &Config, registry: &Arc<Registry>, clock: Arc<dyn Clock>) -> Result<Arc<LocalStore>, RunError> {
+    let settings = store::Settings {
+        reserve_free: config.queue.reserve_free,
+        hot_octets: (config.limits.memory_for_messages / 4).min(64 << 20),
+        ..store::Settings::default()
+    };
+    let begun = std::time::Instant::now();
+    let keys = Arc::new(QueueKeys(registry.clone()));
+    let opened = LocalStore::open(&config.data_dir.join("queue"), keys, clock, settings);
+    let (store, recovery) = opened.map_err(|e| RunError::Store(e.to_string()))?;
+    emit(&Event::StoreRecovered {
+        letters: recovery.letters,
+        damaged: recovery.damaged.len(),
+        rebuilt: recovery.rebuilt,
+        torn_octets: recovery.torn,
+        millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+    });
+    Ok(store)
+}
+
+fn schedule_settings(config: &Config) -> Result<schedule::Settings, RunError> {
+    let retry = RetryPolicy::new(config.queue.retry.clone()).map_err(|e| RunError::Control(e.to_string()))?;
+    Ok(schedule::Settings { retry, warn_after: config.queue.warn_after })
+}
+
+async fn bind_web(listeners: &[Listener]) -> Result<Vec<(Listener, TcpListener, SocketAddr)>, RunError> {
+    let mut bound = Vec::new();
+    for listener in listeners {
+        if !matches!(listener.kind, ListenerKind::Http | ListenerKind::Metrics) {
+            continue;
+        }
+        for address in &listener.addresses {
+            let fail = |e: std::io::Error| {
+                RunError::Listen(format!("listener \"{}\": cannot listen on {address}: {e}", listener.name))
+            };
+            let socket = TcpListener::bind(address).await.map_err(fail)?;
+            let got = socket.local_addr().map_err(fail)?;
+            bound.push((listener.clone(), socket, got));
+        }
+    }
+    Ok(bound)
+}

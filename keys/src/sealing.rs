@@ -101,6 +101,8 @@ impl DataKey {
     }
 
     /// A key for another purpose, named by `label` and `salt`.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
     pub fn derive(&self, salt: &[u8], label: &[u8]) -> Self {
         let mut key = [0; 32];
         let fill =
@@ -153,6 +155,7 @@ impl DataKey {
     }
 
     /// The key as an AEAD key for records with counted nonces; the caller derives it from a salt of its own first.
+    #[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
     pub fn record_key(&self) -> RecordKey {
         // The only error is a wrong length, and the length is in the type.
         let key = UnboundKey::new(&AES_256_GCM, &self.0).expect("AES-256 takes 32 octets");
@@ -253,6 +256,11 @@ impl KeyEncryptionKey {
     /// The key's name.
     pub fn id(&self) -> KeyId {
         self.0.id()
+    }
+
+    /// Octets for another purpose that must be the same at every start, named by `label` and `salt`.
+    pub fn derive(&self, salt: &[u8], label: &[u8]) -> [u8; 32] {
+        self.0.derive(salt, label).0
     }
 
     /// Wraps a data key, bound to `context`.

@@ -1,5 +1,16 @@
 //! The operator's hand on a running gateway: the control socket and what it can ask of the queue.
 
+pub mod client;
+pub mod health;
+pub mod ports;
+mod problem;
+mod queue_routes;
+pub mod server;
+pub mod tenant_routes;
+pub mod view;
+
+pub use problem::Problem;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -118,3 +129,8 @@ pub trait QueueControl: Send + Sync + 'static {
     /// Stops starting attempts and waits until those that run have ended, at most this long; true if all did.
     async fn drain(&self, at_most: Duration) -> bool;
 }
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;

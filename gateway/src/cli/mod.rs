@@ -1,6 +1,89 @@
-//! The command line: one file a noun, parsing of arguments and printing only.
+//! The command line: noun, then verb; one file a noun, parsing of arguments and printing only.
+//!
+//! Results go to standard output, errors to standard error; the exit statuses are those of [`Exit`]. A reader that
+//! closes the pipe ends the program quietly. Commands about a running gateway talk to its control socket, so that
+//! two processes never open the same store.
 
+mod config;
+mod control;
+mod credential;
+mod dkim;
+mod domain;
 mod exit;
+pub(crate) mod letter_file;
+mod print;
+mod queue;
 pub mod redact;
+mod route;
+mod service;
+pub mod sign;
+mod store;
+mod tenant;
+pub mod verify;
+
+use clap::{Parser, Subcommand};
 
 pub use exit::{CliError, Exit};
+
+/// The outbound mail gateway: strikes out card numbers, seals every letter, delivers over TLS.
+#[derive(Debug, Parser)]
+#[command(name = "waxseal", version, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(service::DemoArgs),
+    Serve(service::ServeArgs),
+    /// Check a configuration, or print the commented default one.
+    Config(config::ConfigArgs),
+    Version(service::VersionArgs),
+    Health(service::HealthArgs),
+    Drain(service::DrainArgs),
+    Reload(service::ReloadArgs),
+    /// Tenants: the platform's customers, walled off from each other.
+    Tenant(tenant::TenantArgs),
+    /// Submission credentials: what services sign in with.
+    Credential(credential::CredentialArgs),
+    /// Domains that tenants send as, and their DNS records.
+    Domain(domain::DomainArgs),
+    /// DKIM keys.
+    Dkim(dkim::DkimArgs),
+    /// The queue: look, and act on it.
+    Queue(queue::QueueArgs),
+    /// How mail would go.
+    Route(route::RouteArgs),
+    /// The store on disk.
+    Store(store::StoreArgs),
+    Redact(redact::RedactArgs),
+    Sign(sign::SignArgs),
+    Verify(verify::VerifyArgs),
+}
+
+/// Runs a parsed command line.
+pub fn run(cli: Cli) -> Result<(), CliError> {
+    match cli.command {
+        Command::Demo(args) => service::demo(&args),
+        Command::Serve(args) => service::serve(&args),
+        Command::Config(args) => config::run(args),
+        Command::Version(args) => service::version(&args),
+        Command::Health(args) => service::health(&args),
+        Command::Drain(args) => service::drain(&args),
+        Command::Reload(args) => service::reload(&args),
+        Command::Tenant(args) => tenant::run(args),
+        Command::Credential(args) => credential::run(args),
+        Command::Domain(args) => domain::run(args),
+        Command::Dkim(args) => dkim::run(args),
+        Command::Queue(args) => queue::run(args),
+        Command::Route(args) => route::run(&args),
+        Command::Store(args) => store::run(&args),
+        Command::Redact(args) => redact::run(&args),
+        Command::Sign(args) => crate::run::sign_file(&args),
+        Command::Verify(args) => control::block_on(verify::run(&args))?,
+    }
+}
+
+#[cfg(test)]
+mod tests;

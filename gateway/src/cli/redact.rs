@@ -78,13 +78,12 @@ pub fn run(args: &RedactArgs) -> Result<(), CliError> {
     if let Some([from, to]) = args.batch.as_deref() {
         return batch(from, to, &policy, &limits);
     }
-    let input = match &args.file {
-        Some(path) => fs::read(path).map_err(io(path))?,
-        None => {
-            let mut input = Vec::new();
-            std::io::stdin().read_to_end(&mut input).map_err(io(Path::new("standard input")))?;
-            input
-        }
+    let input = if let Some(path) = &args.file {
+        fs::read(path).map_err(io(path))?
+    } else {
+        let mut input = Vec::new();
+        std::io::stdin().read_to_end(&mut input).map_err(io(Path::new("standard input")))?;
+        input
     };
     let mut out = std::io::stdout().lock();
     if args.explain {
@@ -119,7 +118,7 @@ fn batch(from: &Path, to: &Path, policy: &Policy, limits: &Limits) -> Result<(),
         .map_err(io(from))?
         .filter_map(Result::ok)
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.ends_with(".eml"))
+        .filter(|name| Path::new(name).extension().is_some_and(|end| end == "eml"))
         .collect();
     names.sort();
     fs::create_dir_all(to).map_err(io(to))?;

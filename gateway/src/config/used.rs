@@ -9,8 +9,10 @@ use crate::redact;
 use crate::sign::TlsLevel;
 
 /// Everything that the one TOML file says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    /// The file it was read from; `None` when a program put it together.
+    pub source: Option<PathBuf>,
     /// EHLO and PTR name.
     pub hostname: DomainName,
     /// Where everything is kept.
@@ -37,6 +39,8 @@ pub struct Config {
     pub egress: Vec<Egress>,
     /// DNS.
     pub dns: Dns,
+    /// The spam filter of posts.
+    pub spam: Spam,
     /// Events on standard output.
     pub log: Log,
 }
@@ -81,7 +85,7 @@ pub enum ListenerTls {
 }
 
 /// A door.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Its name in metrics and events.
     pub name: String,
@@ -98,7 +102,7 @@ pub struct Listener {
 }
 
 /// Certificate chain and key, PEM.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TlsFiles {
     /// The chain.
     pub certificate: SecretRef,
@@ -107,7 +111,7 @@ pub struct TlsFiles {
 }
 
 /// Bounds on everything that comes from outside.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Octets of a message.
     pub message_size: usize,
@@ -144,7 +148,7 @@ pub struct Limits {
 }
 
 /// DKIM defaults.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Dkim {
     /// Algorithms of the keys that a new domain gets.
     pub algorithms: Vec<String>,
@@ -157,7 +161,7 @@ pub struct Dkim {
 }
 
 /// The queue's policy.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Queue {
     /// Waits between attempts; the last one repeats.
     pub retry: Vec<Duration>,
@@ -170,7 +174,7 @@ pub struct Queue {
 }
 
 /// Delivery.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
     /// The default TLS level.
     pub tls: TlsLevel,
@@ -193,7 +197,7 @@ pub struct Delivery {
 }
 
 /// How long each step of a delivery may take (RFC 5321 §4.5.3.2 gives the lower bounds of the defaults).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DialogueTimeouts {
     /// TCP.
     pub connect: Duration,
@@ -243,7 +247,7 @@ pub struct Route {
 }
 
 /// Limits for a group of destinations.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Site {
     /// Matches the MX host.
     pub match_mx: Vec<DomainPattern>,
@@ -260,7 +264,7 @@ pub struct Site {
 }
 
 /// A source address.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Egress {
     /// Its name.
     pub name: String,
@@ -271,7 +275,7 @@ pub struct Egress {
 }
 
 /// DNS.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Dns {
     /// The servers; empty: as the system has them.
     pub servers: Vec<SocketAddr>,
@@ -279,8 +283,19 @@ pub struct Dns {
     pub smtp_port: u16,
 }
 
+/// Posts for help centers: from which probability on they are published or taken for spam without a person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spam {
+    /// The model's file; `None` is the one built in.
+    pub model: Option<PathBuf>,
+    /// Below this probability of spam a post is published.
+    pub publish_below: f64,
+    /// Above this probability it is spam; between the two a person decides.
+    pub spam_above: f64,
+}
+
 /// Events.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Log {
     /// JSON, or text for people.
     pub json: bool,

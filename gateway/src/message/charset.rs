@@ -184,10 +184,11 @@ impl Charset {
             if let Ok(text) = std::str::from_utf8(content) {
                 return Cow::Borrowed(text);
             }
-        } else if self.is_ascii_superset() && content.is_ascii() {
-            if let Ok(text) = std::str::from_utf8(content) {
-                return Cow::Borrowed(text);
-            }
+        } else if self.is_ascii_superset()
+            && content.is_ascii()
+            && let Ok(text) = std::str::from_utf8(content)
+        {
+            return Cow::Borrowed(text);
         }
         let mut text = String::with_capacity(content.len() + content.len() / 4);
         let mut walk = Walk::new(self);
@@ -237,10 +238,10 @@ impl Charset {
                             }
                         }
                         Place::Unit { run, unit } => {
-                            if units.as_ref().is_some_and(|open| open.start != run) {
-                                if let Some(done) = units.take() {
-                                    done.write(content, &mut out);
-                                }
+                            if units.as_ref().is_some_and(|open| open.start != run)
+                                && let Some(done) = units.take()
+                            {
+                                done.write(content, &mut out);
                             }
                             units.get_or_insert_with(|| Utf7Run::read(content, run)).set(unit, next.to, character);
                         }

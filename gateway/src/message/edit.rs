@@ -75,12 +75,13 @@ impl EditSet {
     /// Writes one byte in place of another.
     pub fn put(&mut self, at: RawOffset, byte: u8) {
         // Runs grow in place: a number is one edit, not sixteen.
-        if let Some(last) = self.edits.last_mut() {
-            if last.end == at.0 && last.end - last.start == last.with.len() {
-                last.end += 1;
-                last.with.push(byte);
-                return;
-            }
+        if let Some(last) = self.edits.last_mut()
+            && last.end == at.0
+            && last.end - last.start == last.with.len()
+        {
+            last.end += 1;
+            last.with.push(byte);
+            return;
         }
         self.replace(at..RawOffset(at.0 + 1), [byte]);
     }

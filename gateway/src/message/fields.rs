@@ -95,11 +95,11 @@ pub fn parameters(bytes: &[u8], value: Range<usize>) -> Vec<Parameter> {
         let extended = name.ends_with('*');
         name.truncate(name.trim_end_matches('*').len());
         let mut section = 0;
-        if let Some((base, number)) = name.clone().rsplit_once('*') {
-            if let Ok(number) = number.parse() {
-                section = number;
-                name.truncate(base.len());
-            }
+        if let Some((base, number)) = name.clone().rsplit_once('*')
+            && let Ok(number) = number.parse()
+        {
+            section = number;
+            name.truncate(base.len());
         }
         let end;
         let range = if bytes.get(at) == Some(&b'"') && at < value.end {

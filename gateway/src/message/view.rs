@@ -113,7 +113,7 @@ fn rewrite_escape(old: &str, to: char) -> String {
         let bytes = to.encode_utf8(&mut buffer).as_bytes();
         let escapes = old.len() / 3;
         return if bytes.len() == escapes {
-            bytes.iter().map(|byte| format!("%{}", hex(u32::from(*byte), 2))).collect()
+            bytes.iter().flat_map(|byte| [String::from("%"), hex(u32::from(*byte), 2).clone()]).collect()
         } else {
             format!("%{}", hex(0x2a, 2)).repeat(escapes)
         };

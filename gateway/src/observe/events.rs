@@ -1,8 +1,10 @@
 //! Events: fixed names (INTERFACES §5), typed fields.
 
-use serde::Serialize;
 use std::net::IpAddr;
 
+use serde::{Serialize, Serializer};
+
+use super::EvidenceView;
 use crate::clock::Timestamp;
 use crate::deliver::outcome::Evidence;
 use crate::ids::{LetterId, SessionId};
@@ -25,6 +27,7 @@ pub enum Event {
         id: LetterId,
         tenant: String,
         session: Option<String>,
+        #[serde(serialize_with = "reverse_path")]
         from: ReversePath,
         to: Vec<Mailbox>,
         size: usize,
@@ -35,13 +38,43 @@ pub enum Event {
     #[serde(rename = "message.held")]
     Held { id: LetterId, tenant: String, to: Mailbox, by: String, reason: String },
     #[serde(rename = "message.deferred")]
-    Deferred { id: LetterId, tenant: String, to: Mailbox, attempt: u16, next: Timestamp, evidence: Evidence },
+    Deferred {
+        id: LetterId,
+        tenant: String,
+        to: Mailbox,
+        attempt: u16,
+        #[serde(serialize_with = "moment")]
+        next: Timestamp,
+        #[serde(serialize_with = "evidence_view")]
+        evidence: Evidence,
+    },
     #[serde(rename = "message.delivered")]
-    Delivered { id: LetterId, tenant: String, to: Mailbox, attempt: u16, evidence: Evidence },
+    Delivered {
+        id: LetterId,
+        tenant: String,
+        to: Mailbox,
+        attempt: u16,
+        #[serde(serialize_with = "evidence_view")]
+        evidence: Evidence,
+    },
     #[serde(rename = "message.bounced")]
-    Bounced { id: LetterId, tenant: String, to: Mailbox, notice: Option<LetterId>, evidence: Evidence },
+    Bounced {
+        id: LetterId,
+        tenant: String,
+        to: Mailbox,
+        notice: Option<LetterId>,
+        #[serde(serialize_with = "evidence_view")]
+        evidence: Evidence,
+    },
     #[serde(rename = "message.expired")]
-    Expired { id: LetterId, tenant: String, to: Mailbox, notice: Option<LetterId>, evidence: Evidence },
+    Expired {
+        id: LetterId,
+        tenant: String,
+        to: Mailbox,
+        notice: Option<LetterId>,
+        #[serde(serialize_with = "evidence_view")]
+        evidence: Evidence,
+    },
     #[serde(rename = "message.dropped")]
     Dropped { id: LetterId, tenant: String, to: Mailbox, by: String, reason: String },
     #[serde(rename = "dkim.key")]
@@ -62,7 +95,57 @@ pub fn session(id: SessionId) -> SessionText {
     id.to_string()
 }
 
-/// Writes one event. Never blocks on a slow reader for long and never fails.
-pub fn emit(event: &Event) {
-    let _ = event;
+/// How much an event matters to who watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// The usual course.
+    Info,
+    /// Somebody may want to look.
+    Warn,
+    /// Somebody must look.
+    Error,
+}
+
+impl Level {
+    /// `info`, `warn`, `error`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl Event {
+    /// The event's level.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::StoreRecovered { damaged, .. } if *damaged > 0 => Level::Error,
+            Self::StoreRecovered { rebuilt: true, .. }
+            | Self::SmtpAuth { ok: false, .. }
+            | Self::SmtpReject { .. }
+            | Self::Deferred { .. }
+            | Self::Bounced { .. }
+            | Self::Expired { .. } => Level::Warn,
+            _ => Level::Info,
+        }
+    }
+}
+
+// serde hands the field over by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn moment<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
+}
+
+fn reverse_path<S: Serializer>(path: &ReversePath, serializer: S) -> Result<S::Ok, S::Error> {
+    match path {
+        ReversePath::Null => serializer.serialize_str("<>"),
+        ReversePath::Mailbox(mailbox) => serializer.collect_str(mailbox),
+    }
+}
+
+fn evidence_view<S: Serializer>(evidence: &Evidence, serializer: S) -> Result<S::Ok, S::Error> {
+    EvidenceView::from(evidence).serialize(serializer)
 }

@@ -2,6 +2,12 @@
 //!
 //! Only this room logs. No event type has a field that could hold a message body, a secret or a card's digits.
 
+mod detail;
 mod events;
+mod evidence;
+pub mod metrics;
+mod writer;
 
-pub use events::{Event, emit, session};
+pub use events::{Event, Level, SessionText, session};
+pub use evidence::EvidenceView;
+pub use writer::{EventWriter, configure, emit, flush, listen, start};

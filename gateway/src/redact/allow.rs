@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use regex::Regex;
 
 /// Compiled patterns are kept, because each letter of a tenant brings the same ones.
-static COMPILED: Mutex<Vec<(Vec<String>, Arc<Vec<Regex>>)>> = Mutex::new(Vec::new());
+static COMPILED: Mutex<Vec<Compiled>> = Mutex::new(Vec::new());
+/// The patterns as written, and compiled.
+type Compiled = (Vec<String>, Arc<Vec<Regex>>);
 const KEPT: usize = 64;
 /// Bytes around a number that a pattern may look at.
 const AROUND: usize = 64;

@@ -77,6 +77,7 @@ pub fn of_ascii(byte: u8) -> Class {
 }
 
 /// The class of a character.
+#[allow(clippy::too_many_lines)] // a table
 pub fn of(c: char) -> Class {
     if c.is_ascii() {
         return of_ascii(c as u8);

@@ -95,12 +95,12 @@ fn values(text: &str, from: usize, to: usize, number: std::ops::Range<usize>, fo
             }
             let after =
                 if same { from + after } else { from + offset_in(&text[from..to], lower[..after].chars().count()) };
-            if let Some(places) = short_run(text, after, to) {
-                if !number.contains(&places[0].0) {
-                    found
-                        .edits
-                        .extend(places.into_iter().map(|(at, c)| CharEdit { at: TextOffset(at), to: chars::mask(c) }));
-                }
+            if let Some(places) = short_run(text, after, to)
+                && !number.contains(&places[0].0)
+            {
+                found
+                    .edits
+                    .extend(places.into_iter().map(|(at, c)| CharEdit { at: TextOffset(at), to: chars::mask(c) }));
             }
         }
     }

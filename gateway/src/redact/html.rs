@@ -145,15 +145,12 @@ impl Reader<'_> {
                 }
                 b'&' => {
                     self.builder.copy(at, found);
-                    at = match escapes::entity(&self.text[found..end]) {
-                        Some((character, len)) => {
-                            self.builder.escape(found, len, character);
-                            found + len
-                        }
-                        None => {
-                            self.builder.copy(found, found + 1);
-                            found + 1
-                        }
+                    at = if let Some((character, len)) = escapes::entity(&self.text[found..end]) {
+                        self.builder.escape(found, len, character);
+                        found + len
+                    } else {
+                        self.builder.copy(found, found + 1);
+                        found + 1
                     };
                 }
                 _ => {

@@ -19,6 +19,7 @@ use crate::message::{
 
 /// What is known of the bytes at hand, for reports and decisions.
 #[derive(Clone)]
+#[allow(clippy::struct_field_names)] // the report calls it the place too
 pub struct Place {
     /// The MIME part.
     pub part: String,
@@ -150,18 +151,12 @@ impl<'p> Stage<'p> {
         if name.is_empty() {
             name = content_type.name.clone().unwrap_or_default();
         }
-        if content_type.media.starts_with("multipart/") {
-            if let Some(boundary) = content_type.boundary.clone().filter(|boundary| !boundary.is_empty()) {
-                let multipart = MultipartBody {
-                    bytes,
-                    body,
-                    transfer,
-                    boundary: &boundary,
-                    content_type: &content_type,
-                    type_field,
-                };
-                return self.multipart(&multipart, node, edits);
-            }
+        if content_type.media.starts_with("multipart/")
+            && let Some(boundary) = content_type.boundary.clone().filter(|boundary| !boundary.is_empty())
+        {
+            let multipart =
+                MultipartBody { bytes, body, transfer, boundary: &boundary, content_type: &content_type, type_field };
+            return self.multipart(&multipart, node, edits);
         }
         let part = if node.is_message { node.child(1) } else { node.path.clone() };
         let place = Place { part, place: "body".into(), media: content_type.media.clone(), archives: node.archives };
@@ -289,10 +284,10 @@ impl<'p> Stage<'p> {
             self.file(&content, label, kind, declared, name, place)?
         };
         let edits = write_back(transfer, raw, &content, &inner);
-        if let std::borrow::Cow::Owned(content) = content {
-            if !inner.is_empty() {
-                wipe(content);
-            }
+        if let std::borrow::Cow::Owned(content) = content
+            && !inner.is_empty()
+        {
+            wipe(content);
         }
         Ok(edits)
     }
@@ -459,10 +454,10 @@ impl<'p> Stage<'p> {
             if !found.is_empty() {
                 edits.absorb(charset.patch(content, &text, &found), RawOffset(0));
             }
-            if let std::borrow::Cow::Owned(text) = text {
-                if !found.is_empty() {
-                    wipe(text.into_bytes());
-                }
+            if let std::borrow::Cow::Owned(text) = text
+                && !found.is_empty()
+            {
+                wipe(text.into_bytes());
             }
         }
         Ok(edits)

@@ -36,13 +36,12 @@ pub fn of(text: &str, start: usize, end: usize) -> Place {
         return Place::Identifier;
     }
     // A path such as /orders/4111...: a letter before the slash, a slash before the digits.
-    if let [.., b, b'/'] = head {
-        if b.is_ascii_alphanumeric()
-            && head.iter().any(u8::is_ascii_alphabetic)
-            && memchr::memchr(b'/', &head[..head.len() - 1]).is_some()
-        {
-            return Place::Doubtful;
-        }
+    if let [.., b, b'/'] = head
+        && b.is_ascii_alphanumeric()
+        && head.iter().any(u8::is_ascii_alphabetic)
+        && memchr::memchr(b'/', &head[..head.len() - 1]).is_some()
+    {
+        return Place::Doubtful;
     }
     Place::Text
 }

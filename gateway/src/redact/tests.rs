@@ -204,7 +204,11 @@ fn a_signed_part_is_refused_or_unwrapped() {
 fn limits_refuse() {
     let mut deep = String::new();
     for i in 0..100 {
-        deep.push_str(&format!("Content-Type: multipart/mixed; boundary=b{i}\r\n\r\n--b{i}\r\n"));
+        std::fmt::Write::write_fmt(
+            &mut deep,
+            format_args!("Content-Type: multipart/mixed; boundary=b{i}\r\n\r\n--b{i}\r\n"),
+        )
+        .unwrap();
     }
     assert!(matches!(redact_bytes(deep.as_bytes(), &Policy::default()), Err(Refusal::Limit(_))));
     let wide = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", "--b\r\n\r\nx\r\n".repeat(2000));

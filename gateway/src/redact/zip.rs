@@ -132,8 +132,8 @@ fn member(
         return Ok(None);
     };
     let new_name = if package == office::Package::None { stage.file_name(&entry.name, place)? } else { None };
-    let change = |new| {
-        (new_name.is_some() || new_some(&new)).then(|| Change {
+    let change = |new: Option<(Vec<u8>, u32, usize)>| {
+        (new_name.is_some() || new.is_some()).then(|| Change {
             index,
             data: range.clone(),
             name: new_name.clone(),
@@ -149,13 +149,14 @@ fn member(
             stage.expand(range.len())?;
             content[range.clone()].to_vec()
         }
-        8 => match inflate(stage, &content[range.clone()], Packed::Deflate)? {
-            Some((data, _)) => data,
-            None => {
+        8 => {
+            if let Some((data, _)) = inflate(stage, &content[range.clone()], Packed::Deflate)? {
+                data
+            } else {
                 stage.unscannable(&inside, "damaged archive member")?;
                 return Ok(change(None));
             }
-        },
+        }
         _ => {
             stage.unscannable(&inside, "archive member with an unknown compression")?;
             return Ok(change(None));
@@ -178,10 +179,6 @@ fn member(
         wipe(unpacked);
     }
     Ok(change(new))
-}
-
-fn new_some(new: &Option<(Vec<u8>, u32, usize)>) -> bool {
-    new.is_some()
 }
 
 /// The archive with its changes made; `None` where members overlap, so that one cannot be changed alone.

@@ -1,1 +1,10 @@
-//! Filled in below.
+//! The schedule: what is due, whose turn it is, and what an attempt's outcome does to a letter.
+
+pub mod board;
+mod control;
+mod report;
+pub mod retry;
+mod runner;
+
+pub use control::Control;
+pub use runner::{Delivery, Scheduler, SchedulerParts, Sender, Settings};

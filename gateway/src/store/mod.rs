@@ -3,6 +3,18 @@
 //! A trait of whole operations, not a key-value interface, so that a shared engine can implement it with its own
 //! strengths. The local one is [`journal`] (sealed records, group commit) with sled as its checkpointed index.
 
+pub mod control;
+#[cfg(test)]
+mod crash_tests;
+pub mod disk;
+pub mod frame;
+mod index;
+pub mod journal;
+mod local;
+pub mod record;
+mod recover;
+mod table;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -12,6 +24,9 @@ use crate::deliver::outcome::Evidence;
 use crate::ids::{LetterId, TenantId};
 use crate::message::{Envelope, Letter};
 use crate::sign::{Sealed, SendOptions};
+
+pub use local::{LocalStore, Settings};
+pub use recover::{DamagedRecord, Recovery};
 
 /// Where a recipient of a queued letter stands. Exactly one of these at every moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

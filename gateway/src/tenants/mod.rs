@@ -1,5 +1,22 @@
 //! Tenants, their domains, credentials and policies, and the snapshot of them that the rest of the gateway reads.
 
+mod directory;
+mod dkim_key;
+mod draft;
+mod error;
+mod read;
+mod records;
+mod registry;
+pub mod secret;
+#[cfg(test)]
+mod tests;
+
+pub use directory::Directory;
+pub use dkim_key::{DkimKey, DkimState};
+pub use draft::{TenantFile, TenantFileEntry};
+pub use error::{Refusal, RegistryError};
+pub use registry::{AuditRecord, Change, NewCredential, Registry};
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;

@@ -32,7 +32,7 @@ impl Font {
             font.differences(differences);
         }
         if let Some(unicode) = unicode {
-            font.to_unicode(unicode);
+            font.read_to_unicode(unicode);
         }
         font
     }
@@ -83,7 +83,7 @@ impl Font {
         }
     }
 
-    fn to_unicode(&mut self, map: &[u8]) {
+    fn read_to_unicode(&mut self, map: &[u8]) {
         self.mapped = true;
         let mut lexer = Lexer::new(map, 0);
         let mut operands: Vec<Value> = Vec::new();
@@ -142,10 +142,10 @@ impl Font {
         let units: Vec<u16> =
             text.bytes.chunks(2).map(|pair| pair.iter().fold(0, |acc, byte| acc << 8 | u16::from(*byte))).collect();
         let mut characters = char::decode_utf16(units);
-        if let (Some(Ok(character)), None) = (characters.next(), characters.next()) {
-            if let Some(character) = char::from_u32(u32::from(character) + plus) {
-                self.map.insert(code, character);
-            }
+        if let (Some(Ok(character)), None) = (characters.next(), characters.next())
+            && let Some(character) = char::from_u32(u32::from(character) + plus)
+        {
+            self.map.insert(code, character);
         }
     }
 }

@@ -151,7 +151,11 @@ impl<'b> Lexer<'b> {
 
     fn array(&mut self, depth: usize) -> Value {
         let mut items = Vec::new();
-        while depth < DEEPEST {
+        // Too deep a value stays empty; the caller goes on behind its first bracket.
+        if depth >= DEEPEST {
+            return Value::Array(items);
+        }
+        loop {
             self.skip_space();
             match self.peek() {
                 None => break,
@@ -172,7 +176,10 @@ impl<'b> Lexer<'b> {
 
     fn dict(&mut self, depth: usize) -> Value {
         let mut entries = Vec::new();
-        while depth < DEEPEST {
+        if depth >= DEEPEST {
+            return Value::Dict(entries);
+        }
+        loop {
             self.skip_space();
             match self.peek() {
                 None => break,

@@ -233,13 +233,14 @@ impl File<'_> {
             let mut data = self.content[range].to_vec();
             for filter in filters {
                 data = match filter {
-                    Filter::Flate => match inflate(stage, &data, Packed::Zlib)? {
-                        Some((unpacked, _)) => unpacked,
-                        None => {
+                    Filter::Flate => {
+                        if let Some((unpacked, _)) = inflate(stage, &data, Packed::Zlib)? {
+                            unpacked
+                        } else {
                             stage.unscannable(place, "damaged PDF stream")?;
                             Vec::new()
                         }
-                    },
+                    }
                     Filter::Ascii85 => ascii85(&data),
                     Filter::AsciiHex => ascii_hex(&data),
                 };
@@ -399,6 +400,7 @@ impl File<'_> {
         Ok(())
     }
 
+    #[allow(clippy::unused_self)] // a step of the walk like its neighbours, which need it
     fn strings(
         &self,
         stage: &mut Stage<'_>,
@@ -614,7 +616,7 @@ fn zlib_of_length(data: &[u8], room: usize) -> Option<Vec<u8>> {
     if open.len() <= room {
         let fill = room - open.len();
         // Five bytes are an empty stored block, six a stored one after an empty block of fixed codes (RFC 1951 §3.2).
-        if let Some(sixes) = (0..5).find(|sixes| sixes * 6 <= fill && (fill - sixes * 6) % 5 == 0) {
+        if let Some(sixes) = (0..5).find(|sixes| sixes * 6 <= fill && (fill - sixes * 6).is_multiple_of(5)) {
             let cut = open.len() - 9;
             let mut out = open[..cut].to_vec();
             for _ in 0..sixes {

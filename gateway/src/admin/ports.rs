@@ -1,0 +1,238 @@
+//! What the control surface asks of the rest of the gateway: traits whose implementations the wiring gives, and
+//! the shapes that come back (stable JSON, times in RFC 3339).
+//!
+//! The methods of [`TenantAdmin`] and [`TenantAdmin`]'s errors are plain and blocking: each change waits for the
+//! disk, and a key or a password hash takes a core for a while. Routes call them on the blocking pool.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::message::{DomainName, Mailbox};
+use crate::store::StoreError;
+use crate::tenants::{TenantFile, TenantPolicy};
+
+/// Why an administrative request is not done. Nothing has changed then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdminError {
+    /// There is no such thing; the client's mistake.
+    #[error("{0}")]
+    NotFound(String),
+    /// A rule or another's right stands in the way; the client's mistake.
+    #[error("{0}")]
+    Conflict(String),
+    /// The request is wrong in itself; the client's mistake.
+    #[error("{0}")]
+    Invalid(String),
+    /// The gateway failed; try again.
+    #[error("{0}")]
+    Store(String),
+}
+
+/// The result of an administrative request.
+pub type AdminResult<T> = Result<T, AdminError>;
+
+/// A tenant in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantSummary {
+    /// Its number.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// How many domains it has.
+    pub domains: usize,
+    /// How many credentials it has.
+    pub credentials: usize,
+    /// When it was made, in RFC 3339.
+    pub created: String,
+}
+
+/// A tenant with everything that is its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantDetail {
+    /// Its number.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// When it was made, in RFC 3339.
+    pub created: String,
+    /// Its policy.
+    pub policy: TenantPolicy,
+    /// Its domains.
+    pub domains: Vec<DomainSummary>,
+    /// Its credentials, without secrets.
+    pub credentials: Vec<CredentialSummary>,
+}
+
+/// A submission credential without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialSummary {
+    /// The user name.
+    pub user: String,
+    /// Its tenant's name.
+    pub tenant: String,
+    /// Where it may be used from; empty: anywhere.
+    pub networks: Vec<IpNet>,
+    /// When it ends, in RFC 3339.
+    pub expires: Option<String>,
+    /// When it was made, in RFC 3339.
+    pub created: String,
+}
+
+/// A credential as it is shown once.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewCredential {
+    /// The user name.
+    pub user: String,
+    /// The secret. It cannot be had again.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for NewCredential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewCredential").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// A domain in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainSummary {
+    /// The name.
+    pub name: DomainName,
+    /// Its tenant's name.
+    pub tenant: String,
+    /// Keys that sign for it.
+    pub active_keys: usize,
+    /// When it was added, in RFC 3339.
+    pub created: String,
+}
+
+/// A DKIM key without its private half.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySummary {
+    /// The domain that it signs for.
+    pub domain: DomainName,
+    /// The selector.
+    pub selector: String,
+    /// `rsa2048`, `ed25519`…
+    pub algorithm: String,
+    /// `generated`, `published`, `active`, `retiring`, `retired`, `revoked`.
+    pub state: String,
+    /// The name of its TXT record.
+    pub record_name: String,
+    /// The value of its TXT record.
+    pub record_value: String,
+    /// When it was made, in RFC 3339.
+    pub created: String,
+}
+
+/// What was changed, or would be, one sentence a change.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ApplyReport {
+    /// The changes in their order; empty: everything is so already.
+    pub changes: Vec<String>,
+    /// Was it only tried?
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Tenants, domains, credentials and keys. `by` is who asks, for the audit trail.
+#[allow(missing_docs)] // the names of the methods are those of the verbs
+pub trait TenantAdmin: Send + Sync + 'static {
+    fn list_tenants(&self) -> AdminResult<Vec<TenantSummary>>;
+    fn show_tenant(&self, name: &str) -> AdminResult<TenantDetail>;
+    fn add_tenant(&self, name: &str, by: &str) -> AdminResult<TenantSummary>;
+    /// Removes a tenant with everything that is its own.
+    fn remove_tenant(&self, name: &str, dry_run: bool, by: &str) -> AdminResult<ApplyReport>;
+    /// Makes tenants, domains and policies as the file says; with `prune` also removes what it does not name.
+    fn apply(&self, file: &TenantFile, prune: bool, dry_run: bool, by: &str) -> AdminResult<ApplyReport>;
+    /// `expires` counts from now.
+    fn new_credential(
+        &self,
+        tenant: &str,
+        networks: &[IpNet],
+        expires: Option<Duration>,
+        by: &str,
+    ) -> AdminResult<NewCredential>;
+    fn list_credentials(&self, tenant: Option<&str>) -> AdminResult<Vec<CredentialSummary>>;
+    fn revoke_credential(&self, user: &str, by: &str) -> AdminResult<()>;
+    fn add_domain(&self, domain: &DomainName, tenant: &str, by: &str) -> AdminResult<DomainSummary>;
+    fn list_domains(&self, tenant: Option<&str>) -> AdminResult<Vec<DomainSummary>>;
+    fn remove_domain(&self, domain: &DomainName, dry_run: bool, by: &str) -> AdminResult<ApplyReport>;
+    /// The records to publish, in one of the formats of `domain records`.
+    fn domain_records(&self, domain: &DomainName, format: &str) -> AdminResult<String>;
+    fn list_keys(&self, domain: &DomainName) -> AdminResult<Vec<KeySummary>>;
+    fn generate_key(
+        &self,
+        domain: &DomainName,
+        algorithm: &str,
+        selector: Option<&str>,
+        by: &str,
+    ) -> AdminResult<KeySummary>;
+    fn import_key(&self, domain: &DomainName, selector: &str, pem: &str, by: &str) -> AdminResult<KeySummary>;
+    fn activate_key(
+        &self,
+        domain: &DomainName,
+        selector: &str,
+        even_if_unpublished: bool,
+        by: &str,
+    ) -> AdminResult<KeySummary>;
+    fn retire_key(&self, domain: &DomainName, selector: &str, by: &str) -> AdminResult<KeySummary>;
+    fn revoke_key(&self, domain: &DomainName, selector: &str, by: &str) -> AdminResult<KeySummary>;
+}
+
+/// Tells how mail for an address would go: MX, addresses, TLS decision, source address, limits.
+#[async_trait]
+pub trait RouteExplainer: Send + Sync + 'static {
+    /// The explanation as JSON; its shape is the delivery room's.
+    async fn explain(&self, address: &Mailbox) -> serde_json::Value;
+}
+
+/// Whether the gateway can do its work.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Health {
+    /// Does it take mail?
+    pub ok: bool,
+    /// What stands in the way, or should be looked at.
+    pub reasons: Vec<String>,
+}
+
+/// The gateway as a whole.
+#[async_trait]
+pub trait GatewayControl: Send + Sync + 'static {
+    /// Stops taking mail and waits for what runs, at most this long, then ends the process; true if all ended.
+    async fn drain(&self, at_most: Duration) -> bool;
+
+    /// Reads configuration and certificates again. On an error everything stays as it was.
+    async fn reload(&self) -> Result<Vec<String>, String>;
+
+    /// Whether it can do its work, right now.
+    async fn health(&self) -> Health;
+}
+
+/// A record that does not pass its checksum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedRecord {
+    /// Segment and position.
+    pub place: String,
+    /// Why it does not pass.
+    pub why: String,
+}
+
+/// What a check of the store found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StoreCheckReport {
+    /// Records that were read.
+    pub records: u64,
+    /// Those that are damaged.
+    pub damaged: Vec<DamagedRecord>,
+}
+
+/// Reads every record of the store.
+#[async_trait]
+pub trait StoreCheck: Send + Sync + 'static {
+    /// Checks every record's checksum and seal; changes nothing.
+    async fn check(&self) -> Result<StoreCheckReport, StoreError>;
+}

@@ -1,0 +1,114 @@
+//! `waxseal domain add|list|records|remove`.
+
+use clap::{Args, Subcommand};
+
+use super::control::{ConsentArgs, GatewayArgs, ListArgs, print_changes};
+use super::{CliError, print};
+use crate::admin::client::{query, segment};
+use crate::admin::ports::{ApplyReport, DomainSummary};
+use crate::admin::tenant_routes::NewDomainRequest;
+
+/// The forms in which records are written for DNS hosts and their tools.
+const FORMATS: [&str; 12] = [
+    "json",
+    "text",
+    "bind",
+    "csv",
+    "cloudflare",
+    "route53",
+    "terraform-route53",
+    "terraform-cloudflare",
+    "octodns",
+    "dnscontrol",
+    "nsupdate",
+    "external-dns",
+];
+
+/// `waxseal domain`.
+#[derive(Debug, Args)]
+pub(super) struct DomainArgs {
+    #[command(flatten)]
+    gateway: GatewayArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Let a tenant send as a domain.
+    #[command(after_help = "Example:\n  waxseal domain add acme.example --tenant acme")]
+    Add {
+        /// The domain.
+        domain: String,
+        /// The tenant.
+        #[arg(long, value_name = "NAME")]
+        tenant: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List domains.
+    #[command(after_help = "Example:\n  waxseal domain list --tenant acme --json")]
+    List {
+        #[command(flatten)]
+        list: ListArgs,
+        /// Only this tenant's.
+        #[arg(long, value_name = "NAME")]
+        tenant: Option<String>,
+    },
+    /// Print the DNS records to publish.
+    #[command(after_help = "Example:\n  waxseal domain records acme.example --format bind")]
+    Records {
+        /// The domain.
+        domain: String,
+        /// The form.
+        #[arg(long, default_value = "text", value_parser = FORMATS)]
+        format: String,
+    },
+    /// Remove a domain with its keys.
+    #[command(after_help = "Example:\n  waxseal domain remove acme.example --yes")]
+    Remove {
+        /// The domain.
+        domain: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+}
+
+pub(super) fn run(args: DomainArgs) -> Result<(), CliError> {
+    let gateway = args.gateway;
+    match args.verb {
+        Verb::Add { domain, tenant, json } => {
+            let request = NewDomainRequest { name: domain, tenant };
+            let made: DomainSummary = gateway.run(async |client| client.post("/v1/domains", &request).await)?;
+            if json {
+                return print::json(&made);
+            }
+            print::line(&format!("domain {} added to tenant {}", made.name, made.tenant))?;
+            print::line(&format!("publish its records: waxseal domain records {}", made.name))
+        }
+        Verb::List { list, tenant } => {
+            let path = format!("/v1/domains{}", query(&[("tenant", tenant)]));
+            let mut domains: Vec<DomainSummary> = gateway.run(async |client| client.get(&path).await)?;
+            domains.truncate(list.limit);
+            print::list(&domains, list.json, ["DOMAIN", "TENANT", "ACTIVE KEYS", "CREATED"], |domain| {
+                [domain.name.to_string(), domain.tenant.clone(), domain.active_keys.to_string(), domain.created.clone()]
+            })
+        }
+        Verb::Records { domain, format } => {
+            let path = format!("/v1/domains/{}/records{}", segment(&domain), query(&[("format", Some(format))]));
+            let text = gateway.run(async |client| client.text(&path).await)?;
+            if text.ends_with('\n') { print::text(&text) } else { print::line(&text) }
+        }
+        Verb::Remove { domain, consent } => gateway.run(async |client| {
+            let path = |dry_run: bool| {
+                format!("/v1/domains/{}{}", segment(&domain), query(&[("dry_run", Some(dry_run.to_string()))]))
+            };
+            let plan: ApplyReport = client.delete(&path(true)).await?;
+            if !consent.given_for(&plan)? {
+                return Ok(());
+            }
+            print_changes(&client.delete(&path(false)).await?, false)
+        }),
+    }
+}

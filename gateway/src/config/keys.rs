@@ -1,0 +1,385 @@
+//! The table of keys: every section and key of the file with kind, default and one line on what it is for.
+//!
+//! A default is written as it would stand in the file and goes through the same check as what an operator writes.
+
+use super::kind::{Absent, Key, Kind, Occurs, Section};
+
+const fn key(name: &'static str, kind: Kind, default: Absent, doc: &'static str) -> Key {
+    Key { name, kind, default, doc }
+}
+
+const fn section(path: &'static str, occurs: Occurs, doc: &'static str, keys: &'static [Key]) -> Section {
+    Section { path, occurs, doc, keys, more: &[] }
+}
+
+use Absent::{Is, Nothing, Required};
+use Kind::{
+    Address, Boolean, Choice, Domain, Endpoint, Fraction, Integer, Keep, List, MaybePath, Network, Path, Pattern, Rate,
+    Secret, Server, Size, Socket, Span, Text, Url,
+};
+use Occurs::{Once, Optional, Repeated};
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 3600;
+const DAY: u64 = 86_400;
+const YEARS: u64 = 3650 * DAY;
+const MB: u64 = 1_000_000;
+const TB: u64 = 1_000_000_000_000;
+const TLS_LEVEL: Kind = Choice(&["opportunistic", "require", "verify"]);
+
+/// The whole file, in the order of the example.
+pub(super) const SECTIONS: &[Section] = &[
+    section(
+        "",
+        Once,
+        "Sizes and times are strings: \"25MB\" (MB = 1,000,000 octets, MiB = 1,048,576), \"5d\", \"1m\", \"250ms\".\n\
+        Secrets are references: \"file:PATH\", \"env:NAME\" or \"cred:NAME\" (a systemd credential).\n\
+        The environment overrides a key of a [section]: WAXSEAL__LIMITS__MESSAGE_SIZE=30MB.",
+        &[
+            key("version", Integer(1, 1), Is("1"), "The version of this file's format."),
+            key(
+                "hostname",
+                Domain,
+                Required("\"mx1.relay.example\""),
+                "The name of this gateway: EHLO, Received, and what the PTR record of its address says.",
+            ),
+            key(
+                "data_dir",
+                Path,
+                Is("\"/var/lib/waxseal\""),
+                "Everything that is kept: queue, tenants, keys, control socket.",
+            ),
+        ],
+    ),
+    Section {
+        path: "listen",
+        occurs: Repeated,
+        doc: "The doors; any number.",
+        keys: &[
+            key("name", Text, Required("\"submission\""), "Its name in metrics and events."),
+            key("addr", List(&Socket, 1), Required("[\"[::]:587\", \"[::]:2525\"]"), "Addresses with ports."),
+            key(
+                "kind",
+                Choice(&["submission", "bounce", "posts", "http", "metrics"]),
+                Required("\"submission\""),
+                "submission | bounce | posts | http | metrics",
+            ),
+            key(
+                "tls",
+                Choice(&["starttls-required", "starttls", "implicit", "none"]),
+                Nothing("\"starttls-required\""),
+                "starttls-required (default of mail listeners) | starttls | implicit | none (default of http and metrics; loopback addresses only)",
+            ),
+            key(
+                "proxy_from",
+                List(&Network, 0),
+                Is("[]"),
+                "Networks of load balancers that speak the PROXY protocol here; from these it is then required.",
+            ),
+            key(
+                "public_url",
+                Url,
+                Nothing("\"https://mail.example\""),
+                "The address that browsers use for an http listener.",
+            ),
+        ],
+        more: &[
+            "name = \"web\"\naddr = [\"127.0.0.1:8080\"]\nkind = \"http\"\npublic_url = \"https://mail.example\"",
+            "name = \"metrics\"\naddr = [\"127.0.0.1:9464\"]\nkind = \"metrics\"",
+        ],
+    },
+    section(
+        "tls",
+        Optional,
+        "The certificate of the listeners; read again on reload.",
+        &[
+            key(
+                "certificate",
+                Secret,
+                Required("\"file:/etc/waxseal/tls/fullchain.pem\""),
+                "The chain in PEM, this host's certificate first.",
+            ),
+            key("key", Secret, Required("\"cred:tls-key\""), "Its private key in PEM."),
+        ],
+    ),
+    section(
+        "store",
+        Once,
+        "The queue's store.",
+        &[key("engine", Choice(&["sled"]), Is("\"sled\""), "sled is the only engine so far.")],
+    ),
+    section(
+        "crypto",
+        Once,
+        "Everything at rest is sealed.",
+        &[key(
+            "kek",
+            Secret,
+            Required("\"cred:kek\""),
+            "The key-encryption key: 32 octets in hexadecimal or base64. It wraps every data key; without it nothing can be read again.",
+        )],
+    ),
+    section(
+        "limits",
+        Once,
+        "Bounds on everything that comes from outside.",
+        &[
+            key("message_size", Size(1000, 2 * 1000 * MB), Is("\"25MB\""), "The largest message (SIZE)."),
+            key(
+                "recipients",
+                Integer(100, 100_000),
+                Is("1000"),
+                "Recipients of one message; RFC 5321 wants at least 100.",
+            ),
+            key("connections", Integer(1, 1_000_000), Is("1000"), "Connections in all."),
+            key("connections_per_ip", Integer(1, 1_000_000), Is("200"), "Connections from one address."),
+            key("mime_depth", Integer(1, 1000), Is("50"), "How deep MIME parts may nest."),
+            key("mime_parts", Integer(1, 100_000), Is("1000"), "MIME parts of one message."),
+            key(
+                "memory_for_messages",
+                Size(MB, TB),
+                Is("\"256MB\""),
+                "Memory for messages between their first octet and their place in the store; short of it, clients wait or get 452.",
+            ),
+            key("commands", Integer(10, 100_000_000), Is("100000"), "Commands in one session."),
+            key("errors", Integer(1, 10_000), Is("20"), "Refused commands before a session is ended."),
+            key("messages_per_session", Integer(1, 10_000_000), Is("10000"), "Messages in one session."),
+            key("chunks", Integer(1, 10_000_000), Is("10000"), "BDAT chunks of one message."),
+            key(
+                "idle",
+                Span(1, DAY),
+                Is("\"5m\""),
+                "A client that says nothing for so long is sent away; RFC 5321 wants at least five minutes.",
+            ),
+            key("session", Span(MINUTE, 30 * DAY), Is("\"4h\""), "A session's whole life."),
+            key(
+                "data",
+                Span(1, DAY),
+                Is("\"10m\""),
+                "The longest time for the data of one message, whatever drips in.",
+            ),
+            key(
+                "authentication_failures",
+                Integer(1, 1_000_000),
+                Is("10"),
+                "Failed sign-ins from one address or for one user inside the window before further ones are refused.",
+            ),
+            key("authentication_window", Span(1, DAY), Is("\"10m\""), "The window of authentication_failures."),
+        ],
+    ),
+    section(
+        "redaction",
+        Once,
+        "Card numbers; a tenant may have a policy of its own.",
+        &[
+            key(
+                "mode",
+                Choice(&["redact", "reject", "report", "off"]),
+                Is("\"redact\""),
+                "redact | reject; report | off only with allow_unredacted",
+            ),
+            key(
+                "keep",
+                Keep,
+                Is("{ first = 0, last = 4 }"),
+                "Digits that stay readable: at most six first, at most four last.",
+            ),
+            key(
+                "unscannable",
+                Choice(&["deliver", "reject"]),
+                Is("\"deliver\""),
+                "Encrypted or unreadable parts: deliver | reject",
+            ),
+            key(
+                "signed_parts",
+                Choice(&["reject", "redact"]),
+                Is("\"reject\""),
+                "An S/MIME or PGP signed part that holds a card number: reject | redact (its signature is dropped)",
+            ),
+            key(
+                "allow_unredacted",
+                Boolean,
+                Is("false"),
+                "The operator's consent to store a tenant's numbers (sealed) in modes report and off.",
+            ),
+        ],
+    ),
+    section(
+        "dkim",
+        Once,
+        "DKIM keys of the tenants' domains.",
+        &[
+            key(
+                "algorithms",
+                List(&Choice(&["rsa2048", "rsa3072", "rsa4096", "ed25519"]), 1),
+                Is("[\"rsa2048\", \"ed25519\"]"),
+                "The keys that a new domain gets.",
+            ),
+            key("rotate_every", Span(DAY, YEARS), Is("\"180d\""), "How long a key signs."),
+            key("prepublish", Span(0, YEARS), Is("\"24h\""), "How long a key is published before it signs."),
+            key("overlap", Span(0, YEARS), Is("\"14d\""), "How long a key stays published after its last signature."),
+        ],
+    ),
+    section(
+        "queue",
+        Once,
+        "What waits.",
+        &[
+            key(
+                "retry",
+                List(&Span(1, 30 * DAY), 1),
+                Is("[\"1m\", \"5m\", \"15m\", \"30m\", \"1h\", \"2h\", \"4h\", \"8h\"]"),
+                "The waits between attempts; the last one repeats.",
+            ),
+            key(
+                "expire_after",
+                Span(MINUTE, 60 * DAY),
+                Is("\"5d\""),
+                "When a letter is given up with a notice to its sender.",
+            ),
+            key("warn_after", Span(MINUTE, 60 * DAY), Is("\"4h\""), "When its sender is told that it is late."),
+            key(
+                "reserve_free",
+                Size(0, 1000 * TB),
+                Is("\"2GB\""),
+                "With less free disk than this nothing is accepted (452).",
+            ),
+        ],
+    ),
+    section(
+        "delivery",
+        Once,
+        "To the other side.",
+        &[
+            key(
+                "tls",
+                TLS_LEVEL,
+                Is("\"opportunistic\""),
+                "opportunistic | require (encrypted) | verify (encrypted to a host that proves its name)",
+            ),
+            key(
+                "mta_sts",
+                Boolean,
+                Is("true"),
+                "MTA-STS (RFC 8461). Accepted and checked, but not honoured by this version yet: use tls = \"verify\" for destinations that matter.",
+            ),
+            key(
+                "dane",
+                Boolean,
+                Is("true"),
+                "DANE (RFC 7672). Accepted and checked, but not honoured by this version yet: use tls = \"verify\" for destinations that matter.",
+            ),
+            key("ca_file", MaybePath, Is("\"\""), "Extra trust anchors (PEM) for verified TLS."),
+            key(
+                "connections_per_destination",
+                Integer(1, 10_000),
+                Is("20"),
+                "Connections to one destination at once, where no [[delivery.site]] says otherwise.",
+            ),
+            key("connections", Integer(1, 100_000), Is("500"), "Connections to all destinations at once."),
+        ],
+    ),
+    section(
+        "delivery.timeouts",
+        Once,
+        "How long each step may take; the defaults are the least that RFC 5321 section 4.5.3.2 wants.",
+        &[
+            key("connect", Span(1, HOUR), Is("\"30s\""), "Opening the connection."),
+            key("greeting", Span(1, HOUR), Is("\"5m\""), "The greeting."),
+            key("command", Span(1, HOUR), Is("\"5m\""), "EHLO, STARTTLS, MAIL, RCPT, RSET."),
+            key("data_block", Span(1, HOUR), Is("\"3m\""), "Each block of data."),
+            key(
+                "final_reply",
+                Span(1, 2 * HOUR),
+                Is("\"10m\""),
+                "The reply after the last octet; shorter ones make duplicates.",
+            ),
+        ],
+    ),
+    section(
+        "delivery.route",
+        Repeated,
+        "Where mail goes instead of to the MX; the first match wins.",
+        &[
+            key("domain", Pattern, Required("\"*.test\""), "A recipient domain, *.domain (all below it) or *."),
+            key(
+                "host",
+                Endpoint,
+                Required("\"127.0.0.1:2526\""),
+                "The host or address with its port (25 without one).",
+            ),
+            key("tls", TLS_LEVEL, Nothing("\"require\""), "The TLS level of this route, if not the one of [delivery]."),
+        ],
+    ),
+    section(
+        "delivery.site",
+        Repeated,
+        "Limits for a group of destinations, by MX host or by recipient domain; the first match wins.",
+        &[
+            key("match_mx", List(&Pattern, 1), Nothing("[\"*.google.com\"]"), "MX hosts."),
+            key("match_domain", List(&Pattern, 1), Nothing("[\"example.com\"]"), "Recipient domains."),
+            key("connections", Integer(1, 10_000), Nothing("20"), "Connections at once."),
+            key("messages_per_connection", Integer(1, 1_000_000), Nothing("100"), "Messages on one connection."),
+            key("rate", Rate, Nothing("\"200/s\""), "Messages a second (/s), minute (/m) or hour (/h)."),
+            key("tls", TLS_LEVEL, Nothing("\"verify\""), "The TLS level of these destinations."),
+        ],
+    ),
+    section(
+        "egress",
+        Repeated,
+        "Source addresses.",
+        &[
+            key("name", Text, Required("\"a\""), "Its name."),
+            key("address", Address, Required("\"192.0.2.10\""), "The address that connections are bound to."),
+            key(
+                "ehlo",
+                Domain,
+                Nothing("\"mx1.relay.example\""),
+                "The EHLO name that goes with it; the hostname if not written.",
+            ),
+        ],
+    ),
+    section(
+        "dns",
+        Once,
+        "Looking up.",
+        &[
+            key(
+                "servers",
+                List(&Server, 1),
+                Is("[\"system\"]"),
+                "[\"system\"], or addresses such as [\"127.0.0.1:5300\"].",
+            ),
+            key("smtp_port", Integer(1, 65_535), Is("25"), "The port that MX hosts are dialled on; tests set another."),
+        ],
+    ),
+    section(
+        "spam",
+        Once,
+        "Posts for help centers.",
+        &[
+            key("model", Text, Is("\"built-in\""), "\"built-in\", or a model's file."),
+            key("publish_below", Fraction, Is("0.20"), "Below this probability of spam a post is published."),
+            key("spam_above", Fraction, Is("0.97"), "Above this one it is spam; between the two a person decides."),
+        ],
+    ),
+    section(
+        "log",
+        Once,
+        "Events on standard output.",
+        &[
+            key("format", Choice(&["json", "text"]), Is("\"json\""), "json (one object a line) | text (for people)"),
+            key(
+                "addresses",
+                Choice(&["full", "hashed", "none"]),
+                Is("\"full\""),
+                "Mail addresses in events: full | hashed (keyed hash of the local part) | none (domain only)",
+            ),
+        ],
+    ),
+];
+
+/// The section of this path.
+pub(super) fn find(path: &str) -> Option<&'static Section> {
+    SECTIONS.iter().find(|section| section.path == path)
+}

@@ -1,0 +1,207 @@
+//! What every letter goes through, a service's and our own alike: redact, then seal, then the queue's record of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use super::AcceptError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::deliver::notice::{self, NoticeKind};
+use crate::deliver::outcome::Evidence;
+use crate::ids::{LetterId, TenantId};
+use crate::message::{Letter, Received, ReversePath};
+use crate::redact::{self, Mode, Report};
+use crate::schedule::Sender;
+use crate::sign::{self, SealRequest, Sealed, SendOptions, TlsLevel, TraceFacts, return_path};
+use crate::store::{LetterRecord, NewLetter, RecipientState};
+use crate::tenants::{Directory, Registry, Tenant};
+
+/// A letter that is ready for the store, and what the redaction stage said.
+pub struct Prepared {
+    /// The letter.
+    pub letter: NewLetter,
+    /// What was struck out.
+    pub report: Report,
+    /// The tenant's name.
+    pub tenant: String,
+}
+
+/// The stages with what they need to know.
+pub struct Stages {
+    registry: Arc<Registry>,
+    config: RwLock<Arc<Config>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Stages {
+    /// Stages for these tenants under this configuration.
+    pub fn new(registry: Arc<Registry>, config: Arc<Config>, clock: Arc<dyn Clock>) -> Self {
+        Self { registry, config: RwLock::new(config), clock }
+    }
+
+    /// Replaces the configuration.
+    pub fn reconfigure(&self, config: Arc<Config>) {
+        *self.config.write() = config;
+    }
+
+    fn config(&self) -> Arc<Config> {
+        self.config.read().clone()
+    }
+
+    /// Takes a letter of a service through redaction and sealing. CPU-bound.
+    pub fn prepare(
+        &self,
+        id: LetterId,
+        tenant: TenantId,
+        letter: Letter<Received>,
+        trace: Option<&TraceFacts>,
+    ) -> Result<Prepared, AcceptError> {
+        let directory = self.registry.snapshot();
+        let tenant = directory.tenant(tenant).ok_or(AcceptError::NoTenant)?;
+        let options = sign::read_options(letter.message())?;
+        let (sealed, report) = self.redact_and_seal(id, tenant, &directory, letter, trace)?;
+        let letter = self.queued(id, tenant, sealed, options, false);
+        Ok(Prepared { letter, report, tenant: tenant.name.clone() })
+    }
+
+    fn redact_and_seal(
+        &self,
+        id: LetterId,
+        tenant: &Tenant,
+        directory: &Directory,
+        letter: Letter<Received>,
+        trace: Option<&TraceFacts>,
+    ) -> Result<(Letter<Sealed>, Report), AcceptError> {
+        let config = self.config();
+        let redacted = redact::redact(letter, &redaction_policy(&config, tenant))?;
+        let report = redacted.stage().report().clone();
+        let request = SealRequest {
+            id,
+            now: self.clock.now(),
+            hostname: &config.hostname,
+            trace,
+            tenant: &tenant.name,
+            domains: directory.domains_of(tenant.id),
+            subdomains: tenant.policy.subdomains,
+            signers: directory,
+        };
+        Ok((sign::seal(redacted, &request)?, report))
+    }
+
+    fn queued(
+        &self,
+        id: LetterId,
+        tenant: &Tenant,
+        letter: Letter<Sealed>,
+        options: SendOptions,
+        notice: bool,
+    ) -> NewLetter {
+        let now = self.clock.now();
+        let begin = options.not_before.unwrap_or(now).max(now);
+        let life = options.expire_after.unwrap_or(self.config().queue.expire_after);
+        let waiting = || RecipientState::Waiting { next: begin, attempts: 0, last: None };
+        let record = LetterRecord {
+            id,
+            tenant: tenant.id,
+            accepted: now,
+            expires: begin + life,
+            states: letter.envelope().recipients.iter().map(|_| waiting()).collect(),
+            envelope: letter.envelope().clone(),
+            return_path: tenant.policy.return_path.clone().filter(|_| !notice),
+            subject: letter.stage().subject().to_owned(),
+            from_domain: letter.stage().from_domain().to_string(),
+            size: letter.message().len() as u64,
+            eight_bit: letter.stage().eight_bit(),
+            delay_notified: false,
+            options,
+            notice,
+        };
+        NewLetter { record, letter }
+    }
+
+    fn try_notice(
+        &self,
+        kind: NoticeKind,
+        record: &LetterRecord,
+        about: &[(u32, Evidence)],
+        original: &Bytes,
+    ) -> Result<NewLetter, String> {
+        let directory = self.registry.snapshot();
+        let tenant = directory.tenant(record.tenant).ok_or("the tenant was removed")?;
+        let now = self.clock.now();
+        let from = record.from_domain.parse().map_err(|e| format!("{e}"))?;
+        let config = self.config();
+        let id = LetterId::new(now);
+        let recipients: Vec<_> = about.iter().map(|(at, evidence)| (*at as usize, evidence.clone())).collect();
+        let composed = notice::compose(&notice::Request {
+            kind,
+            id,
+            record,
+            recipients: &recipients,
+            original,
+            hostname: &config.hostname,
+            now,
+            from_domain: &from,
+        });
+        let composed = composed.ok_or("the letter has nobody to tell")?;
+        let letter = Letter::new(composed.envelope, composed.message);
+        let (sealed, _) = self.redact_and_seal(id, tenant, &directory, letter, None).map_err(|e| e.to_string())?;
+        Ok(self.queued(id, tenant, sealed, SendOptions::default(), true))
+    }
+}
+
+/// The tenant's policy, or the operator's; what would store a readable number needs the operator's consent too.
+pub fn redaction_policy(config: &Config, tenant: &Tenant) -> redact::Policy {
+    let mut policy = tenant.policy.redaction.clone().unwrap_or_else(|| config.redaction.clone());
+    if matches!(policy.mode, Mode::Report | Mode::Off) && !config.allow_unredacted {
+        policy.mode = Mode::Redact;
+    }
+    policy
+}
+
+impl Sender for Stages {
+    fn notice(
+        &self,
+        kind: NoticeKind,
+        record: &LetterRecord,
+        about: &[(u32, Evidence)],
+        original: Option<&Bytes>,
+    ) -> Result<Option<NewLetter>, String> {
+        let about: Vec<_> = about
+            .iter()
+            .filter(|(at, evidence)| notice::wanted(kind, record, *at as usize, evidence))
+            .cloned()
+            .collect();
+        if about.is_empty() {
+            return Ok(None);
+        }
+        crate::threads::off_reactor(|| {
+            let nothing = Bytes::new();
+            let full = self.try_notice(kind, record, &about, original.unwrap_or(&nothing));
+            // A notice must not fail over the mail that it quotes; without the quotation it says all that matters.
+            full.or_else(|_| self.try_notice(kind, record, &about, &nothing)).map(Some)
+        })
+    }
+
+    fn return_path(&self, record: &LetterRecord, recipient: u32) -> Option<ReversePath> {
+        let domain = record.return_path.as_ref()?;
+        let key = self.registry.data_key(record.tenant)?;
+        record.envelope.reverse_path.mailbox()?;
+        // Bounces may come days after the last attempt.
+        let until = record.expires + self.config().queue.expire_after;
+        Some(ReversePath::Mailbox(return_path::token(&key, record.id, recipient, until, domain)))
+    }
+
+    fn tls(&self, record: &LetterRecord) -> TlsLevel {
+        let directory = self.registry.snapshot();
+        let tenant = directory.tenant(record.tenant).and_then(|tenant| tenant.policy.tls);
+        tenant.unwrap_or(self.config().delivery.tls)
+    }
+
+    fn tenant_name(&self, record: &LetterRecord) -> String {
+        let directory = self.registry.snapshot();
+        directory.tenant_name(record.tenant).map_or_else(|| format!("#{}", record.tenant.0), ToOwned::to_owned)
+    }
+}

@@ -1,0 +1,85 @@
+//! What the control surface asks of the gateway as a whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Gateway;
+use crate::admin::ports::{DamagedRecord, GatewayControl, Health, StoreCheck, StoreCheckReport};
+use crate::clock::{Clock, SystemClock};
+use crate::observe::metrics;
+use crate::smtp::Credentials;
+use crate::store::{LocalStore, StoreError};
+use crate::tenants::{Credential, Registry};
+
+impl Credentials for Registry {
+    fn credential(&self, user: &str) -> Option<Arc<Credential>> {
+        self.snapshot().credential(user)
+    }
+}
+
+#[async_trait]
+impl GatewayControl for Gateway {
+    async fn drain(&self, at_most: Duration) -> bool {
+        self.stop_doors.send_replace(true);
+        let complete = self.scheduler.drain(at_most).await;
+        // The answer is written first; the process ends right after.
+        self.ending.notify_one();
+        complete
+    }
+
+    async fn reload(&self) -> Result<Vec<String>, String> {
+        self.reload_files().await
+    }
+
+    async fn health(&self) -> Health {
+        let mut reasons = Vec::new();
+        if let Err(error) = self.store.room_for(0) {
+            reasons.push(error.to_string());
+        }
+        if *self.stop_doors.borrow() {
+            reasons.push("shutting down".to_owned());
+        }
+        Health { ok: reasons.is_empty(), reasons }
+    }
+}
+
+#[async_trait]
+impl StoreCheck for Gateway {
+    async fn check(&self) -> Result<StoreCheckReport, StoreError> {
+        let store = self.store.clone();
+        let checked = tokio::task::spawn_blocking(move || store.check()).await;
+        let (records, damaged) = checked.map_err(|e| StoreError::Damaged(e.to_string()))??;
+        let damaged = damaged.into_iter().map(|record| DamagedRecord {
+            place: match record.letter {
+                Some(letter) => format!("segment {} octet {} (letter {letter})", record.segment, record.offset),
+                None => format!("segment {} octet {}", record.segment, record.offset),
+            },
+            why: record.problem,
+        });
+        Ok(StoreCheckReport { records, damaged: damaged.collect() })
+    }
+}
+
+/// Sets the gauges that need a walk over the queue.
+pub(super) fn set_gauges(store: &LocalStore) {
+    let now = SystemClock.now();
+    let mut states: HashMap<&'static str, (usize, Duration)> = HashMap::new();
+    for state in ["queued", "deferred", "held"] {
+        states.insert(state, (0, Duration::ZERO));
+    }
+    store.walk(None, |record| {
+        for state in record.states.iter().filter(|state| !state.is_final()) {
+            let (count, oldest) = states.entry(state.name()).or_default();
+            *count += 1;
+            *oldest = (*oldest).max(now.since(record.accepted));
+        }
+        true
+    });
+    for (state, (count, oldest)) in states {
+        metrics::queue_messages(state, count);
+        metrics::queue_oldest_age(state, oldest);
+    }
+}

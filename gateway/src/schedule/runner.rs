@@ -1,0 +1,519 @@
+//! The scheduler at work: watches the board, starts workers, turns outcomes into states, and answers for every
+//! letter until it has ended.
+//!
+//! Promises: a recipient is attempted by one worker at a time; an outcome is durable before the recipient may be
+//! touched again; a letter expires wherever it rests; a destination that cannot be reached is tried once for all
+//! that wait for it. A clock that jumps ahead expires nothing until it has stood the test of [`CLOCK_GRACE`]; one
+//! that jumps back does not leave letters waiting for a time that no policy would have set.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::board::{Board, Job, Turn};
+use super::report::{self, Settlement};
+use super::retry::RetryPolicy;
+use crate::clock::{Clock, Timestamp};
+use crate::deliver::notice::NoticeKind;
+use crate::deliver::outcome::{DialogueStage, Evidence, Outcome};
+use crate::deliver::{Destination, DestinationLimits, Transaction};
+use crate::ids::LetterId;
+use crate::message::{DomainName, ReversePath};
+use crate::observe::{Event, emit};
+use crate::sign::TlsLevel;
+use crate::store::{LetterRecord, NewLetter, RecipientState, Store, StoreError, Transition};
+
+/// How long a clock that jumped ahead must go on before anything expires by it.
+pub const CLOCK_GRACE: Duration = Duration::from_mins(10);
+/// A difference between the wall clock and the steady one that counts as a jump.
+const CLOCK_JUMP: Duration = Duration::from_mins(5);
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+const EVENTS_AT_ONCE: usize = 1000;
+const DAMAGED_BY: &str = "store";
+
+/// What delivers. Implemented by `deliver::Courier`; a pretend one serves tests.
+#[async_trait]
+pub trait Delivery: Send + Sync + 'static {
+    /// Where mail for a domain goes.
+    fn destination(&self, domain: &DomainName) -> Destination;
+    /// What that destination may be asked.
+    fn limits(&self, destination: &Destination) -> DestinationLimits;
+    /// One attempt; an outcome for each recipient, in order.
+    async fn deliver(&self, transaction: &Transaction) -> Vec<Outcome>;
+}
+
+/// What the schedule needs of the rooms that know tenants: notices, return-paths, TLS levels.
+pub trait Sender: Send + Sync + 'static {
+    /// Writes, redacts and seals a notice about these recipients; `None` if none of them may have one.
+    fn notice(
+        &self,
+        kind: NoticeKind,
+        record: &LetterRecord,
+        about: &[(u32, Evidence)],
+        original: Option<&bytes::Bytes>,
+    ) -> Result<Option<NewLetter>, String>;
+    /// `MAIL FROM` for one recipient, if the tenant rewrites it.
+    fn return_path(&self, record: &LetterRecord, recipient: u32) -> Option<ReversePath>;
+    /// The TLS level that the tenant asks for.
+    fn tls(&self, record: &LetterRecord) -> TlsLevel;
+    /// The tenant's name, for events.
+    fn tenant_name(&self, record: &LetterRecord) -> String;
+}
+
+/// Settings that a reload may change.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Retries.
+    pub retry: RetryPolicy,
+    /// When the sender is told of a delay.
+    pub warn_after: Duration,
+}
+
+/// What a scheduler is made of.
+pub struct SchedulerParts {
+    /// The queue.
+    pub store: Arc<dyn Store>,
+    /// Who delivers.
+    pub delivery: Arc<dyn Delivery>,
+    /// Who knows tenants.
+    pub sender: Arc<dyn Sender>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The policy.
+    pub settings: Settings,
+    /// Connections in all.
+    pub connections: usize,
+}
+
+/// See the module.
+pub struct Scheduler {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) delivery: Arc<dyn Delivery>,
+    pub(super) sender: Arc<dyn Sender>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: RwLock<Settings>,
+    pub(super) board: Mutex<Board>,
+    wake: Notify,
+    idle: Notify,
+    watch: Mutex<ClockWatch>,
+}
+
+/// Compares the wall clock with the steady one.
+struct ClockWatch {
+    wall: Timestamp,
+    steady: Instant,
+    distrusted_until: Option<Instant>,
+}
+
+impl ClockWatch {
+    /// Looks at both clocks: has the wall clock jumped back since the last look? Jumps ahead start the grace.
+    fn look(&mut self, now: Timestamp) -> bool {
+        let steady = Instant::now();
+        let expected = self.wall + steady.duration_since(self.steady);
+        let ahead = now.since(expected) > CLOCK_JUMP;
+        let back = expected.since(now) > CLOCK_JUMP;
+        (self.wall, self.steady) = (now, steady);
+        if ahead {
+            self.distrusted_until = Some(steady + CLOCK_GRACE);
+        } else if back {
+            self.distrusted_until = None;
+        }
+        if ahead || back {
+            let detail = format!("clock jumped {}: expected {expected}", if ahead { "ahead" } else { "back" });
+            emit(&Event::Gateway { state: "clock-jump", detail });
+        }
+        back
+    }
+
+    fn trusted(&self) -> bool {
+        self.distrusted_until.is_none_or(|until| Instant::now() >= until)
+    }
+}
+
+impl Scheduler {
+    /// A scheduler with an empty board.
+    pub fn new(parts: SchedulerParts) -> Arc<Self> {
+        let watch = ClockWatch { wall: parts.clock.now(), steady: Instant::now(), distrusted_until: None };
+        Arc::new(Self {
+            store: parts.store,
+            delivery: parts.delivery,
+            sender: parts.sender,
+            clock: parts.clock,
+            settings: RwLock::new(parts.settings),
+            board: Mutex::new(Board::new(parts.connections)),
+            wake: Notify::new(),
+            idle: Notify::new(),
+            watch: Mutex::new(watch),
+        })
+    }
+
+    /// Replaces the policy.
+    pub fn reconfigure(&self, settings: Settings) {
+        *self.settings.write() = settings;
+    }
+
+    /// Puts every letter that the store has on the board, a page at a time.
+    pub fn restore(&self) {
+        let mut after = None;
+        loop {
+            let page = self.store.scan(after, 1000);
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            let mut board = self.board.lock();
+            for record in &page {
+                board.set_event(record.id, self.next_event(record, false));
+            }
+        }
+        self.wake.notify_one();
+    }
+
+    /// A letter was just accepted.
+    pub fn admit(self: &Arc<Self>, record: &LetterRecord) {
+        self.board.lock().set_event(record.id, record.expires);
+        self.advance(record);
+    }
+
+    /// Runs until `stop` is set.
+    pub async fn run(self: Arc<Self>, mut stop: tokio::sync::watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            let now = self.clock.now();
+            if self.watch.lock().look(now) {
+                self.after_a_jump_back();
+            }
+            let due = self.board.lock().due(now, EVENTS_AT_ONCE);
+            let more = due.len() == EVENTS_AT_ONCE;
+            for id in due {
+                self.event(id).await;
+            }
+            loop {
+                let starved = self.board.lock().starved();
+                let Some(destination) = starved else { break };
+                self.start_worker(destination);
+            }
+            if more {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let next = self.board.lock().next_event().map_or(LONGEST_SLEEP, |at| at.since(self.clock.now()));
+            let nap = next.clamp(Duration::from_millis(1), LONGEST_SLEEP);
+            tokio::select! {
+                () = tokio::time::sleep(nap) => {}
+                () = self.wake.notified() => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        }
+    }
+
+    /// Looks at the board at once.
+    pub(super) fn nudge(&self) {
+        self.wake.notify_one();
+    }
+
+    /// A recipient's next attempt, mended if no policy can have set it (the clock went back meanwhile).
+    fn sound(&self, record: &LetterRecord, next: Timestamp, now: Timestamp) -> Timestamp {
+        let longest = self.settings.read().retry.longest();
+        let latest = record.options.not_before.unwrap_or(now).max(now) + longest;
+        if next > latest { now } else { next }
+    }
+
+    /// When something is to be done about a letter next. `busy` recipients are answered for by their worker.
+    pub(super) fn next_event(&self, record: &LetterRecord, busy: bool) -> Timestamp {
+        let now = self.clock.now();
+        let mut next = record.expires;
+        let attempts = record.states.iter().enumerate().filter_map(|(at, state)| match state {
+            RecipientState::Waiting { next, .. } if !(busy && self.board.lock().is_busy(record.id, at as u32)) => {
+                Some(self.sound(record, *next, now))
+            }
+            _ => None,
+        });
+        next = attempts.min().map_or(next, |attempt| attempt.min(next));
+        if Self::may_warn(record) {
+            next = next.min(record.accepted + self.settings.read().warn_after);
+        }
+        next
+    }
+
+    fn may_warn(record: &LetterRecord) -> bool {
+        let waits = |(state, recipient): (&RecipientState, &crate::message::Recipient)| {
+            matches!(state, RecipientState::Waiting { attempts: 1.., .. }) && recipient.notify.delay()
+        };
+        !record.delay_notified
+            && !record.notice
+            && record.envelope.reverse_path != ReversePath::Null
+            && record.states.iter().zip(&record.envelope.recipients).any(waits)
+    }
+
+    fn after_a_jump_back(&self) {
+        let ids = self.board.lock().ids();
+        for id in ids {
+            if let Some(record) = self.store.find(id) {
+                let next = self.next_event(&record, true);
+                self.board.lock().set_event(id, next);
+            }
+        }
+    }
+
+    async fn event(self: &Arc<Self>, id: LetterId) {
+        let Some(record) = self.store.find(id) else {
+            self.board.lock().forget(id);
+            return;
+        };
+        let now = self.clock.now();
+        if now >= record.expires {
+            if self.watch.lock().trusted() {
+                self.expire(&record, now).await;
+            } else {
+                self.board.lock().set_event(id, now + CLOCK_GRACE);
+            }
+            return;
+        }
+        if Self::may_warn(&record) && now >= record.accepted + self.settings.read().warn_after {
+            self.warn(&record).await;
+        }
+        self.advance(&record);
+    }
+
+    /// Hands every recipient that is due to its destination, and sets the letter's next event.
+    fn advance(self: &Arc<Self>, record: &LetterRecord) {
+        let now = self.clock.now();
+        let mut groups: BTreeMap<String, (Destination, Vec<u32>)> = BTreeMap::new();
+        for (at, (state, recipient)) in record.states.iter().zip(&record.envelope.recipients).enumerate() {
+            let RecipientState::Waiting { next, .. } = state else { continue };
+            if self.sound(record, *next, now) > now || self.board.lock().is_busy(record.id, at as u32) {
+                continue;
+            }
+            let destination = self.delivery.destination(recipient.address.domain());
+            groups.entry(destination.key.clone()).or_insert((destination, Vec::new())).1.push(at as u32);
+        }
+        for (destination, recipients) in groups.into_values() {
+            let job = Job { id: record.id, recipients };
+            let limits = || self.delivery.limits(&destination);
+            let start = self.board.lock().enqueue(job, &destination, record.options.stream, limits);
+            if start {
+                self.start_worker(destination);
+            }
+        }
+        let next = self.next_event(record, true);
+        self.board.lock().set_event(record.id, next);
+    }
+
+    fn start_worker(self: &Arc<Self>, destination: Destination) {
+        let scheduler = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let turn = scheduler.board.lock().turn(&destination.key, scheduler.clock.now());
+                match turn {
+                    Turn::Job(job) => scheduler.attempt(&destination, job).await,
+                    Turn::Wait(span) => tokio::time::sleep(span).await,
+                    Turn::Rest => break,
+                }
+            }
+            scheduler.idle.notify_waiters();
+            scheduler.wake.notify_one();
+        });
+    }
+
+    async fn attempt(self: &Arc<Self>, destination: &Destination, job: Job) {
+        let Some(record) = self.store.find(job.id) else {
+            self.board.lock().forget(job.id);
+            return;
+        };
+        let waiting = |at: &u32| matches!(record.states.get(*at as usize), Some(RecipientState::Waiting { .. }));
+        let (recipients, changed): (Vec<u32>, Vec<u32>) = job.recipients.iter().copied().partition(waiting);
+        self.board.lock().done(job.id, &changed);
+        if recipients.is_empty() {
+            return;
+        }
+        let message = match self.store.message(job.id).await {
+            Ok(message) => message,
+            Err(error) => return self.unreadable(&record, &recipients, &error).await,
+        };
+        let mut outcomes = Vec::with_capacity(recipients.len());
+        for group in Self::split(&record, &recipients) {
+            let transaction = self.transaction(&record, destination, &group, message.clone());
+            let results = self.delivery.deliver(&transaction).await;
+            outcomes.extend(group.into_iter().zip(results));
+        }
+        let dead = never_asked(&outcomes);
+        self.conclude(&record, outcomes, Some(&message)).await;
+        match dead {
+            Some(evidence) => self.destination_failed(destination, &evidence).await,
+            None => self.board.lock().reachable(&destination.key),
+        }
+    }
+
+    /// One transaction for all, unless the reverse-path tells recipients apart.
+    fn split(record: &LetterRecord, recipients: &[u32]) -> Vec<Vec<u32>> {
+        if record.return_path.is_some() && record.envelope.reverse_path != ReversePath::Null {
+            recipients.iter().map(|recipient| vec![*recipient]).collect()
+        } else {
+            vec![recipients.to_vec()]
+        }
+    }
+
+    fn transaction(
+        &self,
+        record: &LetterRecord,
+        destination: &Destination,
+        recipients: &[u32],
+        message: bytes::Bytes,
+    ) -> Transaction {
+        let envelope = &record.envelope;
+        let rewritten = recipients.first().and_then(|first| self.sender.return_path(record, *first));
+        let to = recipients.iter().filter_map(|at| envelope.recipients.get(*at as usize).cloned());
+        Transaction {
+            id: record.id,
+            destination: destination.clone(),
+            reverse_path: rewritten.unwrap_or_else(|| envelope.reverse_path.clone()),
+            recipients: to.collect(),
+            message,
+            smtputf8: envelope.smtputf8,
+            eight_bit: record.eight_bit,
+            require_tls: envelope.require_tls,
+            return_content: envelope.return_content,
+            envelope_id: envelope.envelope_id.clone(),
+            tls: self.sender.tls(record).max(record.options.tls.unwrap_or_default()),
+            egress: None,
+        }
+    }
+
+    /// What waits for a destination that cannot be reached is not tried one by one.
+    async fn destination_failed(self: &Arc<Self>, destination: &Destination, evidence: &Evidence) {
+        let jobs = self.board.lock().unreachable(&destination.key);
+        for job in jobs {
+            let Some(record) = self.store.find(job.id) else {
+                self.board.lock().forget(job.id);
+                continue;
+            };
+            let outcomes = job.recipients.iter().map(|at| (*at, Outcome::TryLater(evidence.clone()))).collect();
+            self.conclude(&record, outcomes, None).await;
+        }
+    }
+
+    async fn unreadable(self: &Arc<Self>, record: &LetterRecord, recipients: &[u32], error: &StoreError) {
+        emit(&Event::Gateway { state: "store-error", detail: format!("letter {}: {error}", record.id) });
+        if let StoreError::Damaged(problem) = error {
+            let hold = |at: &u32| Transition {
+                recipient: *at,
+                state: RecipientState::Held { by: DAMAGED_BY.into(), reason: problem.clone(), attempts: 0 },
+            };
+            let transitions = recipients.iter().map(hold).collect();
+            self.settle(record, recipients, Settlement { transitions, notices: vec![], events: vec![] }, false).await;
+            return;
+        }
+        let evidence = report::our_evidence(self.clock.now(), (4, 3, 0), "the queue's disk could not be read");
+        let outcomes = recipients.iter().map(|at| (*at, Outcome::TryLater(evidence.clone()))).collect();
+        self.conclude(record, outcomes, None).await;
+    }
+
+    /// Turns outcomes into states, notices and events, and makes them durable.
+    async fn conclude(
+        self: &Arc<Self>,
+        record: &LetterRecord,
+        outcomes: Vec<(u32, Outcome)>,
+        original: Option<&bytes::Bytes>,
+    ) {
+        let recipients: Vec<u32> = outcomes.iter().map(|(at, _)| *at).collect();
+        let settlement = self.judge(record, outcomes, original);
+        self.settle(record, &recipients, settlement, false).await;
+    }
+
+    async fn expire(self: &Arc<Self>, record: &LetterRecord, now: Timestamp) {
+        let open: Vec<u32> =
+            (0..record.states.len() as u32).filter(|at| !record.states[*at as usize].is_final()).collect();
+        let free = self.board.lock().withdraw(record.id, &open);
+        if free.is_empty() {
+            // All under way: their worker concludes, and expires what is left.
+            self.board.lock().set_event(record.id, now + LONGEST_SLEEP);
+            return;
+        }
+        let original = self.store.message(record.id).await.ok();
+        let settlement = self.judge_expired(record, &free, original.as_ref(), now);
+        self.settle(record, &free, settlement, false).await;
+    }
+
+    async fn warn(self: &Arc<Self>, record: &LetterRecord) {
+        let original = self.store.message(record.id).await.ok();
+        let settlement = self.judge_delayed(record, original.as_ref());
+        self.settle(record, &[], settlement, true).await;
+    }
+
+    /// Makes a settlement durable, however long that takes: the mail has gone, or a person was told so.
+    pub(super) async fn settle(
+        self: &Arc<Self>,
+        record: &LetterRecord,
+        recipients: &[u32],
+        settlement: Settlement,
+        delay_notified: bool,
+    ) {
+        let id = record.id;
+        let Settlement { transitions, notices, events } = settlement;
+        let admitted: Vec<LetterRecord> = notices.iter().map(|notice| notice.record.clone()).collect();
+        let mut notices = notices;
+        let mut pause = Duration::from_millis(250);
+        loop {
+            // A letter is cloned for a second try only if there are notices, and those are rare and small.
+            let again = notices.iter().map(|n| NewLetter { record: n.record.clone(), letter: n.letter.clone() });
+            let again = again.collect();
+            match self.store.settle(id, transitions.clone(), notices, delay_notified).await {
+                Ok(()) | Err(StoreError::Unknown(_)) => break,
+                Err(error) => {
+                    emit(&Event::Gateway { state: "store-error", detail: format!("settling {id}: {error}") });
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_mins(1));
+                    notices = again;
+                }
+            }
+        }
+        events.iter().for_each(emit);
+        self.board.lock().done(id, recipients);
+        match self.store.find(id) {
+            Some(record) => {
+                let next = self.next_event(&record, true);
+                self.board.lock().set_event(id, next);
+                self.nudge();
+            }
+            None => self.board.lock().forget(id),
+        }
+        for notice in &admitted {
+            self.admit(notice);
+        }
+    }
+
+    /// Starts no further attempt and waits for those that run, at most this long; true if all have ended.
+    pub async fn drain(&self, at_most: Duration) -> bool {
+        self.board.lock().start_draining();
+        self.wait_idle(at_most).await
+    }
+
+    /// Waits until no worker runs, at most this long; true if none does.
+    async fn wait_idle(&self, at_most: Duration) -> bool {
+        let until = Instant::now() + at_most;
+        loop {
+            let idle = self.idle.notified();
+            if self.board.lock().workers() == 0 {
+                return true;
+            }
+            if tokio::time::timeout_at(until, idle).await.is_err() {
+                return self.board.lock().workers() == 0;
+            }
+        }
+    }
+}
+
+/// The evidence, if every recipient failed before the server was asked anything about the message.
+fn never_asked(outcomes: &[(u32, Outcome)]) -> Option<Evidence> {
+    let early = |outcome: &Outcome| match outcome {
+        Outcome::TryLater(evidence) => {
+            matches!(evidence.stage, DialogueStage::Dns | DialogueStage::Connect | DialogueStage::Greeting)
+        }
+        _ => false,
+    };
+    let (_, first) = outcomes.first()?;
+    outcomes.iter().all(|(_, outcome)| early(outcome)).then(|| first.evidence().clone())
+}

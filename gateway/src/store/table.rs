@@ -1,0 +1,325 @@
+//! The queue in memory: every living letter, where its body lies, what the index does not know yet, and how much
+//! of each segment still lives. The journal's writer changes it, in the journal's order and only after the sync,
+//! so that a checkpoint of the table is a state that the journal really went through.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::record::{self, Entry};
+use super::{LetterRecord, Transition};
+use crate::clock::Timestamp;
+use crate::ids::{LetterId, TenantId};
+
+/// How long an idempotency key is remembered (INTERFACES §3).
+pub const KEY_LIFE: Duration = Duration::from_hours(24);
+
+/// A place in the journal: everything before it is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// The segment's number.
+    pub segment: u64,
+    /// The octet in it.
+    pub offset: u64,
+}
+
+/// Where a letter's body lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// The segment and the frame's first octet.
+    pub at: Position,
+    /// Octets of the whole frame.
+    pub frame: u32,
+    /// The body's first octet in the opened frame.
+    pub body_at: u32,
+    /// Octets of the body.
+    pub body: u32,
+}
+
+/// A letter with something left to do.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// What is known of it.
+    pub record: LetterRecord,
+    /// Where its body lies.
+    pub location: Location,
+    /// The body, while it is worth the memory.
+    pub hot: Option<Bytes>,
+    /// Has the index heard of it?
+    pub indexed: bool,
+}
+
+/// How much of a segment lives.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SegmentUse {
+    /// Living letters whose body is in it.
+    pub letters: usize,
+    /// Octets of their frames.
+    pub octets: u64,
+    /// Octets of the segment.
+    pub length: u64,
+}
+
+/// What one entry of a committed frame does to the table.
+#[derive(Debug)]
+pub enum Effect {
+    /// See [`Entry::Accept`].
+    Accept {
+        /// The letter.
+        record: Box<LetterRecord>,
+        /// Its body's first octet in the opened frame.
+        body_at: u32,
+        /// Octets of the body.
+        body: u32,
+        /// The body, for a delivery that starts from memory.
+        hot: Option<Bytes>,
+    },
+    /// See [`Entry::Settle`].
+    Settle {
+        /// The letter.
+        id: LetterId,
+        /// The changes.
+        transitions: Vec<Transition>,
+        /// The delay notice has been sent.
+        delay_notified: bool,
+    },
+}
+
+impl Effect {
+    /// The effect of an entry whose body lies at `body` in the opened frame.
+    pub fn of(entry: Entry, body: &std::ops::Range<usize>, hot: Option<Bytes>) -> Self {
+        match entry {
+            Entry::Accept { record, body: octets } => {
+                Self::Accept { record, body_at: body.start as u32, body: octets, hot }
+            }
+            Entry::Settle { id, transitions, delay_notified } => Self::Settle { id, transitions, delay_notified },
+        }
+    }
+}
+
+/// What the index must write to catch up.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Letters that live, as they are.
+    pub upserts: Vec<(LetterRecord, Location)>,
+    /// Letters that ended.
+    pub removals: Vec<LetterId>,
+    /// New idempotency keys.
+    pub keys: Vec<((TenantId, String), (LetterId, Timestamp))>,
+    /// The place up to which this is the whole truth.
+    pub position: Position,
+}
+
+/// The queue in memory.
+#[derive(Debug, Default)]
+pub struct Table {
+    letters: BTreeMap<LetterId, Live>,
+    segments: BTreeMap<u64, SegmentUse>,
+    dirty: HashSet<LetterId>,
+    removed: Vec<LetterId>,
+    keys: HashMap<(TenantId, String), (LetterId, Timestamp)>,
+    fresh_keys: Vec<(TenantId, String)>,
+    position: Position,
+    hot_octets: usize,
+    hot_budget: usize,
+}
+
+impl Table {
+    /// An empty table that keeps at most `hot_budget` octets of bodies in memory.
+    pub fn new(hot_budget: usize) -> Self {
+        Self { hot_budget, ..Self::default() }
+    }
+
+    /// Puts a letter of the index in, at the start.
+    pub fn restore(&mut self, record: LetterRecord, location: Location) {
+        self.count(&location, true);
+        self.letters.insert(record.id, Live { record, location, hot: None, indexed: true });
+    }
+
+    /// Puts an idempotency key of the index in, at the start.
+    pub fn restore_key(&mut self, key: (TenantId, String), value: (LetterId, Timestamp)) {
+        self.keys.insert(key, value);
+    }
+
+    fn count(&mut self, location: &Location, living: bool) {
+        let segment = self.segments.entry(location.at.segment).or_default();
+        if living {
+            segment.letters += 1;
+            segment.octets += u64::from(location.frame);
+        } else {
+            segment.letters = segment.letters.saturating_sub(1);
+            segment.octets = segment.octets.saturating_sub(u64::from(location.frame));
+        }
+    }
+
+    /// A segment is this long now.
+    pub fn set_length(&mut self, segment: u64, length: u64) {
+        self.segments.entry(segment).or_default().length = length;
+    }
+
+    /// Applies the effects of the frame of `frame` octets at `at`; the table's position is then behind it.
+    pub fn apply(&mut self, at: Position, frame: u32, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Accept { record, body_at, body, hot } => {
+                    self.insert(*record, Location { at, frame, body_at, body }, hot);
+                }
+                Effect::Settle { id, transitions, delay_notified } => self.settle(id, transitions, delay_notified),
+            }
+        }
+        self.advance(Position { segment: at.segment, offset: at.offset + u64::from(frame) });
+    }
+
+    /// Everything before `position` is applied.
+    pub fn advance(&mut self, position: Position) {
+        self.position = position;
+        let segment = self.segments.entry(position.segment).or_default();
+        segment.length = segment.length.max(position.offset);
+    }
+
+    fn insert(&mut self, record: LetterRecord, location: Location, hot: Option<Bytes>) {
+        let id = record.id;
+        if let Some(key) = &record.options.idempotency_key {
+            let key = (record.tenant, key.clone());
+            self.fresh_keys.push(key.clone());
+            self.keys.insert(key, (id, record.accepted + KEY_LIFE));
+        }
+        let old = self.remove(id);
+        let indexed = old.is_some_and(|old| old.indexed);
+        if record::ended(&record) {
+            if indexed {
+                self.removed.push(id);
+            }
+            return;
+        }
+        let hot = hot.filter(|hot| self.hot_octets + hot.len() <= self.hot_budget);
+        self.hot_octets += hot.as_ref().map_or(0, Bytes::len);
+        self.count(&location, true);
+        self.letters.insert(id, Live { record, location, hot, indexed });
+        self.dirty.insert(id);
+    }
+
+    fn remove(&mut self, id: LetterId) -> Option<Live> {
+        let old = self.letters.remove(&id)?;
+        self.hot_octets -= old.hot.as_ref().map_or(0, Bytes::len);
+        self.count(&old.location, false);
+        self.dirty.remove(&id);
+        Some(old)
+    }
+
+    fn settle(&mut self, id: LetterId, transitions: Vec<Transition>, delay_notified: bool) {
+        let Some(live) = self.letters.get_mut(&id) else { return };
+        record::apply(&mut live.record, transitions, delay_notified);
+        self.hot_octets -= live.hot.take().map_or(0, |hot| hot.len());
+        self.dirty.insert(id);
+        if record::ended(&live.record)
+            && let Some(old) = self.remove(id)
+            && old.indexed
+        {
+            self.removed.push(id);
+        }
+    }
+
+    /// One letter.
+    pub fn get(&self, id: LetterId) -> Option<&Live> {
+        self.letters.get(&id)
+    }
+
+    /// Living letters after `after`, oldest first.
+    pub fn after(&self, after: Option<LetterId>) -> impl Iterator<Item = &Live> {
+        use std::ops::Bound;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.letters.range((from, Bound::Unbounded)).map(|(_, live)| live)
+    }
+
+    /// How many letters live.
+    pub fn len(&self) -> usize {
+        self.letters.len()
+    }
+
+    /// The letter that was accepted under this key, unless the key is too old.
+    pub fn by_key(&self, tenant: TenantId, key: &str, now: Timestamp) -> Option<LetterId> {
+        let (id, end) = self.keys.get(&(tenant, key.to_owned()))?;
+        (now < *end).then_some(*id)
+    }
+
+    /// Forgets idempotency keys that are too old; those that the index may know.
+    pub fn expire_keys(&mut self, now: Timestamp) -> Vec<(TenantId, String)> {
+        let old: Vec<_> = self.keys.iter().filter(|(_, (_, end))| *end <= now).map(|(key, _)| key.clone()).collect();
+        for key in &old {
+            self.keys.remove(key);
+        }
+        old
+    }
+
+    /// Where the journal is applied up to.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Is there something that the index does not know?
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty() || !self.removed.is_empty() || !self.fresh_keys.is_empty()
+    }
+
+    /// Takes what the index does not know; the caller writes all of it or closes the store.
+    pub fn take_changes(&mut self) -> Changes {
+        let mut changes = Changes { position: self.position, ..Changes::default() };
+        for id in std::mem::take(&mut self.dirty) {
+            if let Some(live) = self.letters.get_mut(&id) {
+                live.indexed = true;
+                changes.upserts.push((live.record.clone(), live.location));
+            }
+        }
+        changes.removals = std::mem::take(&mut self.removed);
+        for key in std::mem::take(&mut self.fresh_keys) {
+            if let Some(value) = self.keys.get(&key) {
+                changes.keys.push((key, *value));
+            }
+        }
+        changes
+    }
+
+    /// Takes changes back that could not be written, so that the next checkpoint has them.
+    pub fn untake(&mut self, changes: Changes) {
+        self.dirty
+            .extend(changes.upserts.iter().map(|(record, _)| record.id).filter(|id| self.letters.contains_key(id)));
+        let ended = changes.upserts.iter().map(|(record, _)| record.id).filter(|id| !self.letters.contains_key(id));
+        self.removed.extend(changes.removals.iter().copied().chain(ended));
+        self.fresh_keys.extend(changes.keys.into_iter().map(|(key, _)| key));
+    }
+
+    /// The oldest segments that hold nothing alive and lie before `checkpoint`, to be unlinked in this order.
+    ///
+    /// Only a prefix: a settlement in a later segment must not go before the letter that it ends.
+    pub fn dead_prefix(&self, checkpoint: Position) -> Vec<u64> {
+        let dead = |(number, usage): &(&u64, &SegmentUse)| usage.letters == 0 && **number < checkpoint.segment;
+        self.segments.iter().take_while(dead).map(|(number, _)| *number).collect()
+    }
+
+    /// A segment is gone.
+    pub fn forget_segment(&mut self, number: u64) {
+        self.segments.remove(&number);
+    }
+
+    /// The oldest segment's living letters, if the journal holds more than `slack` dead octets and less than half
+    /// of that segment lives: worth moving to the front so that the space comes back.
+    pub fn worth_moving(&self, slack: u64, at_most: usize) -> Vec<LetterId> {
+        let total: u64 = self.segments.values().map(|usage| usage.length).sum();
+        let living: u64 = self.segments.values().map(|usage| usage.octets).sum();
+        let Some((number, oldest)) = self.segments.iter().next() else { return Vec::new() };
+        if *number == self.position.segment || total - living.min(total) < slack || oldest.octets * 2 > oldest.length {
+            return Vec::new();
+        }
+        let inside = |live: &&Live| live.location.at.segment == *number;
+        self.letters.values().filter(inside).take(at_most).map(|live| live.record.id).collect()
+    }
+
+    /// Octets of the journal on disk, and of living frames in it.
+    pub fn octets(&self) -> (u64, u64) {
+        let sum = |f: fn(&SegmentUse) -> u64| self.segments.values().map(f).sum();
+        (sum(|usage| usage.length), sum(|usage| usage.octets))
+    }
+}

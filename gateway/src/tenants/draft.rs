@@ -1,0 +1,121 @@
+//! A change on its way: the next directory and the records that make it, built together, committed as one.
+//!
+//! A draft that is dropped has done nothing. The same code plans (`--dry-run`, and to learn which keys must be
+//! made before the registry is locked) and does.
+
+mod credential;
+mod dkim;
+mod domain;
+mod file;
+mod tenant;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use waxseal_keys::{Algorithm, SigningKey};
+
+pub use file::{TenantFile, TenantFileEntry};
+
+use super::directory::Directory;
+use super::error::RegistryError;
+use super::registry::AuditRecord;
+use crate::clock::Timestamp;
+use crate::ids::TenantId;
+use crate::message::DomainName;
+use crate::observe::Event;
+use crate::store::control::{ChangeSet, ControlStore, Namespace};
+
+pub(super) const NEXT_TENANT: &[u8] = b"tenant";
+pub(super) const NEXT_AUDIT: &[u8] = b"audit";
+
+/// Where a draft takes new DKIM keys from. RSA keys take long to make, so they are made before the lock.
+pub(super) enum KeySource {
+    /// It only notes which it would need.
+    Plan(Vec<Algorithm>),
+    /// It takes what was made and makes what is missing.
+    Made(BTreeMap<Algorithm, Vec<SigningKey>>),
+}
+
+impl KeySource {
+    /// Makes what a plan asked for.
+    pub(super) fn make(wanted: &[Algorithm]) -> Result<Self, RegistryError> {
+        let mut made: BTreeMap<Algorithm, Vec<SigningKey>> = BTreeMap::new();
+        for &algorithm in wanted {
+            made.entry(algorithm).or_default().push(SigningKey::generate(algorithm)?);
+        }
+        Ok(Self::Made(made))
+    }
+
+    /// A key, or `None` while planning.
+    fn take(&mut self, algorithm: Algorithm) -> Result<Option<SigningKey>, RegistryError> {
+        match self {
+            Self::Plan(wanted) => {
+                wanted.push(algorithm);
+                Ok(None)
+            }
+            Self::Made(made) => match made.get_mut(&algorithm).and_then(Vec::pop) {
+                Some(key) => Ok(Some(key)),
+                None => Ok(Some(SigningKey::generate(algorithm)?)),
+            },
+        }
+    }
+}
+
+/// A change that is being put together.
+pub(super) struct Draft<'s> {
+    store: &'s ControlStore,
+    pub(super) directory: Directory,
+    pub(super) changes: ChangeSet,
+    pub(super) words: Vec<String>,
+    pub(super) events: Vec<Event>,
+    pub(super) keys: KeySource,
+    by: &'s str,
+    now: Timestamp,
+    algorithms: &'s [Algorithm],
+}
+
+impl<'s> Draft<'s> {
+    pub(super) fn new(
+        store: &'s ControlStore,
+        directory: Directory,
+        keys: KeySource,
+        by: &'s str,
+        now: Timestamp,
+        algorithms: &'s [Algorithm],
+    ) -> Self {
+        let (changes, words, events) = (ChangeSet::default(), Vec::new(), Vec::new());
+        Self { store, directory, changes, words, events, keys, by, now, algorithms }
+    }
+
+    fn put<T: Serialize>(&mut self, namespace: Namespace, key: &[u8], value: &T) -> Result<(), RegistryError> {
+        let value = serde_json::to_vec(value)
+            .map_err(|error| RegistryError::Record { place: format!("{namespace:?}"), why: error.to_string() })?;
+        self.changes.put(namespace, key, value);
+        Ok(())
+    }
+
+    fn say(&mut self, words: impl Into<String>) {
+        self.words.push(words.into());
+    }
+
+    /// Adds the audit records of all that was said. The last thing before the commit.
+    pub(super) fn write_audit(&mut self) -> Result<(), RegistryError> {
+        for what in self.words.clone() {
+            let number = self.directory.next_audit;
+            self.directory.next_audit += 1;
+            let record = AuditRecord { at: self.now, by: self.by.to_owned(), what };
+            self.put(Namespace::Audit, &number.to_be_bytes(), &record)?;
+        }
+        let next = self.directory.next_audit;
+        self.put(Namespace::Counter, NEXT_AUDIT, &next)
+    }
+}
+
+pub(super) fn tenant_key(id: TenantId) -> [u8; 4] {
+    id.0.to_be_bytes()
+}
+
+/// Domain and selector in one key; neither can hold the octet between them.
+pub(super) fn key_name(domain: &DomainName, selector: &str) -> Vec<u8> {
+    format!("{domain}\0{selector}").into_bytes()
+}

@@ -1,0 +1,368 @@
+//! The registry: who the tenants are, what they may, and the keys that sign for them.
+//!
+//! Promises: a change is checked against all others, is durable when it is answered, stands in the audit, and is
+//! seen by readers whole or not at all; readers never wait for the disk ([`Registry::snapshot`]). Refuses what
+//! would let one tenant act as another. Every changing call blocks (disk, argon2, RSA): use the blocking pool.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
+use waxseal_dns::{Operator, RecordSet};
+use waxseal_keys::sealing::{DataKey, KeyEncryptionKey};
+use waxseal_keys::{Algorithm, SigningKey};
+use zeroize::Zeroizing;
+
+use super::directory::Directory;
+use super::draft::{Draft, KeySource, TenantFile};
+use super::error::RegistryError;
+use super::read::{number, parsed, read_directory};
+use super::records::records;
+use super::{Credential, Tenant, TenantPolicy, secret};
+use crate::clock::{Clock, Timestamp};
+use crate::ids::TenantId;
+use crate::message::DomainName;
+use crate::observe::Event;
+use crate::store::control::{ControlDisk, ControlStore, Namespace, OpenReport};
+
+/// One line of the audit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: String,
+    /// What was changed, in words.
+    pub what: String,
+}
+
+/// A tenant as it lies in the control store.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredTenant {
+    pub(super) tenant: Tenant,
+    #[serde(default)]
+    pub(super) removed: Option<Timestamp>,
+}
+
+/// What a change did, or (`dry_run`) would do.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Change {
+    /// One line for each thing that changed; empty if all was so already.
+    pub changes: Vec<String>,
+    /// Was it only tried?
+    pub dry_run: bool,
+    /// For `observe::emit`.
+    #[serde(skip)]
+    pub events: Vec<Event>,
+}
+
+/// A credential that was just made: the only time that its secret is seen.
+#[derive(Serialize)]
+pub struct NewCredential {
+    /// The user name.
+    pub user: String,
+    /// The secret; wiped when dropped.
+    #[serde(serialize_with = "plain")]
+    pub secret: Zeroizing<String>,
+    /// When it ends.
+    pub expires: Option<Timestamp>,
+    /// What was changed.
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+fn plain<S: serde::Serializer>(secret: &Zeroizing<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret)
+}
+
+/// The registry. Share it in an `Arc`.
+pub struct Registry {
+    store: Mutex<ControlStore>,
+    current: RwLock<Arc<Directory>>,
+    algorithms: RwLock<Vec<Algorithm>>,
+    clock: Arc<dyn Clock>,
+    opening: OpenReport,
+}
+
+impl Registry {
+    /// Opens the control store in `<data_dir>/control/`, making it at the first start, and reads everything.
+    pub fn open(data_dir: &Path, kek: &KeyEncryptionKey, clock: Arc<dyn Clock>) -> Result<Self, RegistryError> {
+        Self::read(ControlStore::open(data_dir, kek)?, clock)
+    }
+
+    /// The same on any disk.
+    pub fn open_on(
+        disk: Box<dyn ControlDisk>,
+        kek: &KeyEncryptionKey,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, RegistryError> {
+        Self::read(ControlStore::open_on(disk, kek)?, clock)
+    }
+
+    fn read((store, opening): (ControlStore, OpenReport), clock: Arc<dyn Clock>) -> Result<Self, RegistryError> {
+        let directory = read_directory(&store)?;
+        Ok(Self {
+            store: Mutex::new(store),
+            current: RwLock::new(Arc::new(directory)),
+            algorithms: RwLock::new(vec![Algorithm::Rsa2048, Algorithm::Ed25519]),
+            clock,
+            opening,
+        })
+    }
+
+    /// What opening found: a rebuild is to be told loudly ([`Registry::opening_events`] has it as events).
+    pub fn opening(&self) -> &OpenReport {
+        &self.opening
+    }
+
+    /// What opening found, for `observe::emit`; empty if all was well.
+    pub fn opening_events(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        if let Some(rebuilt) = &self.opening.rebuilt {
+            let detail = format!(
+                "the control database could not be used ({}) and was rebuilt from the snapshot up to change {}; \
+                 {} octets at the snapshot's end were unreadable; the damaged one is control/{}",
+                rebuilt.reason, rebuilt.generation, rebuilt.torn_octets, rebuilt.set_aside
+            );
+            events.push(Event::Gateway { state: "control-store-rebuilt", detail });
+        }
+        if let Some(why) = &self.opening.snapshot_renewed {
+            let detail = format!("the control snapshot was written anew: {why}");
+            events.push(Event::Gateway { state: "control-snapshot-renewed", detail });
+        }
+        events
+    }
+
+    /// Why no change is taken until a restart (the disk failed in the middle of one), if that is so.
+    pub fn closed(&self) -> Option<String> {
+        self.store.lock().closed().map(str::to_owned)
+    }
+
+    /// Which DKIM keys a new domain gets (`[dkim] algorithms`); RSA-2048 and Ed25519 until this is called.
+    pub fn set_default_algorithms(&self, algorithms: Vec<Algorithm>) {
+        *self.algorithms.write() = algorithms;
+    }
+
+    /// Everything as it is now. Cheap; never waits for a change.
+    pub fn snapshot(&self) -> Arc<Directory> {
+        self.current.read().clone()
+    }
+
+    /// The key that a tenant's letters are sealed under; a removed tenant's too, while its letters are queued.
+    pub fn data_key(&self, tenant: TenantId) -> Option<Arc<DataKey>> {
+        self.snapshot().data_key(tenant)
+    }
+
+    /// Makes a change: nothing is answered before it is durable, nothing is seen before it is answered.
+    fn change<T>(
+        &self,
+        by: &str,
+        keys: KeySource,
+        act: impl FnOnce(&mut Draft<'_>) -> Result<T, RegistryError>,
+    ) -> Result<(T, Change, KeySource), RegistryError> {
+        let algorithms = self.algorithms.read().clone();
+        let mut store = self.store.lock();
+        let directory = Directory::clone(&self.snapshot());
+        let mut draft = Draft::new(&store, directory, keys, by, self.clock.now(), &algorithms);
+        let result = act(&mut draft)?;
+        let dry_run = draft.is_plan();
+        if !dry_run && !draft.words.is_empty() {
+            draft.write_audit()?;
+        }
+        let Draft { directory, changes, words, events, keys, .. } = draft;
+        let change = Change { changes: words, dry_run, events: if dry_run { Vec::new() } else { events } };
+        if !dry_run && !changes.is_empty() {
+            store.change(&changes)?;
+            *self.current.write() = Arc::new(directory);
+        }
+        Ok((result, change, keys))
+    }
+
+    fn plan(
+        &self,
+        by: &str,
+        act: impl FnOnce(&mut Draft<'_>) -> Result<(), RegistryError>,
+    ) -> Result<(Change, Vec<Algorithm>), RegistryError> {
+        let ((), change, keys) = self.change(by, KeySource::Plan(Vec::new()), act)?;
+        let wanted = match keys {
+            KeySource::Plan(wanted) => wanted,
+            KeySource::Made(_) => Vec::new(),
+        };
+        Ok((change, wanted))
+    }
+
+    /// Plans, makes the keys that the plan needs with nothing locked, then does it.
+    fn change_with_keys(
+        &self,
+        by: &str,
+        dry_run: bool,
+        act: impl Fn(&mut Draft<'_>) -> Result<(), RegistryError>,
+    ) -> Result<Change, RegistryError> {
+        let (plan, wanted) = self.plan(by, &act)?;
+        if dry_run {
+            return Ok(plan);
+        }
+        let ((), change, _) = self.change(by, KeySource::make(&wanted)?, act)?;
+        Ok(change)
+    }
+
+    fn simple_change(
+        &self,
+        by: &str,
+        act: impl FnOnce(&mut Draft<'_>) -> Result<(), RegistryError>,
+    ) -> Result<Change, RegistryError> {
+        let ((), change, _) = self.change(by, KeySource::make(&[])?, act)?;
+        Ok(change)
+    }
+
+    /// Makes a tenant.
+    pub fn add_tenant(&self, name: &str, by: &str) -> Result<Change, RegistryError> {
+        self.simple_change(by, |draft| draft.add_tenant(name).map(drop))
+    }
+
+    /// Removes a tenant, its credentials, domains and their keys; its queued letters stay deliverable. With
+    /// `dry_run` only says what would go.
+    pub fn remove_tenant(&self, name: &str, dry_run: bool, by: &str) -> Result<Change, RegistryError> {
+        self.change_with_keys(by, dry_run, |draft| draft.remove_tenant(name))
+    }
+
+    /// Sets a tenant's policy. Whether a redaction mode needs the operator's consent is the pipeline's business.
+    pub fn set_policy(&self, name: &str, policy: TenantPolicy, by: &str) -> Result<Change, RegistryError> {
+        self.simple_change(by, |draft| draft.set_policy(name, policy))
+    }
+
+    /// Makes tenants, policies and domains as the file says; with `prune`, removes what it does not name. Once
+    /// done, doing it again changes nothing.
+    pub fn apply(&self, file: &TenantFile, prune: bool, dry_run: bool, by: &str) -> Result<Change, RegistryError> {
+        self.change_with_keys(by, dry_run, |draft| draft.apply(file, prune))
+    }
+
+    /// Makes a submission credential. The secret is in the answer and nowhere else.
+    pub fn new_credential(
+        &self,
+        tenant: &str,
+        networks: &[IpNet],
+        expires: Option<Timestamp>,
+        by: &str,
+    ) -> Result<NewCredential, RegistryError> {
+        // Before the work of hashing; asked again under the lock.
+        if self.snapshot().tenant_by_name(tenant).is_none() {
+            return Err(RegistryError::NoTenant(tenant.chars().take(80).collect()));
+        }
+        let secret = secret::generate()?;
+        let hashed = secret::hash(&secret)?;
+        let (credential, change, _) =
+            self.change(by, KeySource::make(&[])?, |draft| draft.add_credential(tenant, hashed, networks, expires))?;
+        Ok(NewCredential { user: credential.user.clone(), secret, expires, change })
+    }
+
+    /// The credentials of a tenant, or all, by user.
+    pub fn credentials(&self, tenant: Option<&str>) -> Result<Vec<Arc<Credential>>, RegistryError> {
+        let directory = self.snapshot();
+        let unknown = |name: &str| RegistryError::NoTenant(name.chars().take(80).collect());
+        let id = tenant
+            .map(|name| directory.tenant_by_name(name).map(|tenant| tenant.id).ok_or_else(|| unknown(name)))
+            .transpose()?;
+        Ok(directory.credentials().filter(|credential| id.is_none_or(|id| credential.tenant == id)).cloned().collect())
+    }
+
+    /// Ends a credential at once.
+    pub fn revoke_credential(&self, user: &str, by: &str) -> Result<Change, RegistryError> {
+        self.simple_change(by, |draft| draft.revoke_credential(user))
+    }
+
+    /// Gives a domain to a tenant, with a new DKIM key of each default algorithm in state generated.
+    pub fn add_domain(&self, domain: &DomainName, tenant: &str, by: &str) -> Result<Change, RegistryError> {
+        self.change_with_keys(by, false, |draft| draft.add_domain(domain, tenant))
+    }
+
+    /// Takes a domain and its keys away.
+    pub fn remove_domain(&self, domain: &DomainName, dry_run: bool, by: &str) -> Result<Change, RegistryError> {
+        self.change_with_keys(by, dry_run, |draft| draft.remove_domain(domain))
+    }
+
+    /// Makes a DKIM key in state generated; without a selector, one like `wax202611a`. Returns the selector.
+    pub fn generate_dkim_key(
+        &self,
+        domain: &DomainName,
+        algorithm: Algorithm,
+        selector: Option<&str>,
+        by: &str,
+    ) -> Result<(String, Change), RegistryError> {
+        let (_, wanted) = self.plan(by, |draft| draft.generate_key(domain, algorithm, selector).map(drop))?;
+        let keys = KeySource::make(&wanted)?;
+        let (selector, change, _) = self.change(by, keys, |draft| draft.generate_key(domain, algorithm, selector))?;
+        Ok((selector, change))
+    }
+
+    /// Takes in a private key in PEM (PKCS#1, PKCS#8) or a bare Ed25519 seed, in state generated.
+    pub fn import_dkim_key(
+        &self,
+        domain: &DomainName,
+        selector: &str,
+        pem: &[u8],
+        by: &str,
+    ) -> Result<Change, RegistryError> {
+        let key = SigningKey::from_pem(pem)?;
+        self.simple_change(by, |draft| draft.import_key(domain, selector, &key))
+    }
+
+    /// Notes that the key's record was seen in DNS.
+    pub fn mark_dkim_published(&self, domain: &DomainName, selector: &str, by: &str) -> Result<Change, RegistryError> {
+        self.simple_change(by, |draft| draft.mark_published(domain, selector))
+    }
+
+    /// Lets a key sign. A key whose record was not seen in DNS only with `even_if_unpublished`.
+    pub fn activate_dkim_key(
+        &self,
+        domain: &DomainName,
+        selector: &str,
+        even_if_unpublished: bool,
+        by: &str,
+    ) -> Result<Change, RegistryError> {
+        self.simple_change(by, |draft| draft.activate_key(domain, selector, even_if_unpublished))
+    }
+
+    /// One step towards a key's end: active, then retiring (stays published), then retired (destroyed). The last
+    /// active key only with `force`.
+    pub fn retire_dkim_key(
+        &self,
+        domain: &DomainName,
+        selector: &str,
+        force: bool,
+        by: &str,
+    ) -> Result<Change, RegistryError> {
+        self.simple_change(by, |draft| draft.retire_key(domain, selector, force))
+    }
+
+    /// Destroys a key that must not be trusted any more; its record then says so.
+    pub fn revoke_dkim_key(&self, domain: &DomainName, selector: &str, by: &str) -> Result<Change, RegistryError> {
+        self.simple_change(by, |draft| draft.revoke_key(domain, selector))
+    }
+
+    /// The DNS records that a domain should have.
+    pub fn domain_records(&self, domain: &DomainName, operator: &Operator) -> Result<RecordSet, RegistryError> {
+        let directory = self.snapshot();
+        let owner = directory.owner(domain).and_then(|id| directory.tenant(id));
+        let owner = owner.ok_or_else(|| RegistryError::NoDomain(domain.clone()))?;
+        Ok(records(domain, directory.dkim_keys(domain), owner, operator))
+    }
+
+    /// Audit records after number `after`, oldest first, at most `limit`, each with its number.
+    pub fn audit(&self, after: Option<u64>, limit: usize) -> Result<Vec<(u64, AuditRecord)>, RegistryError> {
+        let after = after.map(u64::to_be_bytes);
+        let page = self.store.lock().page(Namespace::Audit, after.as_ref().map(<[u8; 8]>::as_slice), limit)?;
+        page.iter().map(|(key, value)| Ok((number(key)?, parsed(Namespace::Audit, key, value)?))).collect()
+    }
+
+    /// Wraps every data key under another KEK, durably. From then on the gateway starts with the new one only.
+    pub fn rotate_kek(&self, new_kek: &KeyEncryptionKey, by: &str) -> Result<Change, RegistryError> {
+        self.store.lock().rewrap(new_kek)?;
+        self.simple_change(by, |draft| {
+            draft.words.push(format!("wrapped all data keys under key-encryption key {}", new_kek.id()));
+            Ok(())
+        })
+    }
+}

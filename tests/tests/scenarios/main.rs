@@ -1,0 +1,22 @@
+//! The whole program, told as stories: the real binary between real and scripted peers. One module a story.
+
+// A story's helpers are test code as well, though they bear no `#[test]`.
+#![allow(clippy::unwrap_used)]
+
+mod clocks;
+mod command_line;
+mod crashes;
+mod delivery;
+mod delivery_faults;
+mod durability;
+mod lifecycle;
+mod mails;
+mod notices;
+mod queue;
+mod receivers;
+mod redaction;
+mod refusals;
+mod senders;
+mod signatures;
+mod tenants;
+mod world;
