@@ -25,6 +25,8 @@ use crate::message::{EditSet, RawOffset, wipe};
 
 /// Objects of one file.
 const MOST_OBJECTS: usize = 200_000;
+/// Streams up to this size are packed by the slow and tight way if zlib's result does not fit.
+const TIGHT: usize = 1 << 20;
 
 struct Object {
     number: u32,
@@ -55,6 +57,11 @@ pub fn redact(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Result<Ed
         return Err(Refusal::SignedPart { part: place.part.clone() });
     }
     Ok(edits)
+}
+
+/// A number that cannot be taken out keeps the letter from going.
+fn fixed(place: &Place, why: &str) -> Refusal {
+    Refusal::CardNumber { place: format!("part {} ({why})", place.part) }
 }
 
 fn trailer_encrypts(content: &[u8]) -> bool {
@@ -358,7 +365,8 @@ impl File<'_> {
         let name = |key: &str| self.follow(&object.value, key).and_then(Value::name).unwrap_or_default();
         let mut inner = EditSet::new();
         if name("Type") == "ObjStm" {
-            for (_, object) in self.inner.iter().filter(|(stream, _)| *stream == index) {
+            let first = self.inner.partition_point(|(stream, _)| *stream < index);
+            for (_, object) in self.inner[first..].iter().take_while(|(stream, _)| *stream == index) {
                 let mut drawn = Drawn::of_strings(&object.value, &fonts.plain);
                 self.strings(stage, data, &mut drawn, place, &mut inner)?;
             }
@@ -386,10 +394,7 @@ impl File<'_> {
         let packed = pack(&new, &filters, range.len());
         wipe(new);
         let Some(packed) = packed else {
-            return Err(Refusal::Unscannable {
-                part: place.part.clone(),
-                reason: "PDF stream with a card number that cannot be packed again".into(),
-            });
+            return Err(fixed(place, "PDF stream that cannot be packed again"));
         };
         edits.replace(RawOffset(range.start)..RawOffset(range.end), packed);
         Ok(())
@@ -410,10 +415,7 @@ impl File<'_> {
         let found = stage.plain(&drawn.text, &place.inside("text"))?;
         if !found.is_empty() {
             let Some(written) = drawn.write(bytes, &found) else {
-                return Err(Refusal::Unscannable {
-                    part: place.part.clone(),
-                    reason: "PDF text with a card number that cannot be written over".into(),
-                });
+                return Err(fixed(place, "PDF text that cannot be written over"));
             };
             edits.absorb(written, RawOffset(0));
         }
@@ -548,7 +550,12 @@ fn pack(data: &[u8], filters: &[Filter], room: usize) -> Option<Vec<u8>> {
         [outer, rest @ ..] => {
             // What the text form adds is not known beforehand: from tight to loose, filled with white space.
             let inner = match rest {
-                [Filter::Flate] => zlib_of_length(data, 0).or_else(|| Some(zlib(data, false)))?,
+                [Filter::Flate] => {
+                    // Four bytes become five characters, or two.
+                    let most = if *outer == Filter::Ascii85 { (room - 2.min(room)) / 5 * 4 } else { room / 2 };
+                    let plain = zlib(data, false);
+                    if plain.len() <= most { plain } else { zlib_of_length(data, most)? }
+                }
                 [] => data.to_vec(),
                 _ => return None,
             };
@@ -623,6 +630,14 @@ fn zlib_of_length(data: &[u8], room: usize) -> Option<Vec<u8>> {
         }
     }
     let mut closed = zlib(data, false);
+    if closed.len() > room && room > 0 && data.len() <= TIGHT {
+        closed.clear();
+        let options = zopfli::Options {
+            iteration_count: std::num::NonZeroU64::new(5).unwrap_or(std::num::NonZeroU64::MIN),
+            ..zopfli::Options::default()
+        };
+        zopfli::compress(options, zopfli::Format::Zlib, data, &mut closed).ok()?;
+    }
     if closed.len() > room {
         return None;
     }
