@@ -40,7 +40,7 @@ fn every_example_parses() {
     for (path, command) in found {
         let help = command.get_after_help().unwrap().to_string();
         for line in help.lines().filter_map(|line| line.trim().strip_prefix("waxseal ")) {
-            let line = line.split(['|', '>']).next().unwrap();
+            let line = line.split(['|', '>', '<']).next().unwrap();
             let words: Vec<String> = std::iter::once("waxseal".to_owned()).chain(split(line)).collect();
             if let Err(error) = Cli::try_parse_from(&words) {
                 panic!("{path}: {error}");

