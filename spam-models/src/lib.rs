@@ -1,0 +1,1 @@
+//! The classifier of help-center posts: features, model, training, evaluation.
