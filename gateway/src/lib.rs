@@ -18,6 +18,7 @@ pub mod ids;
 pub mod message;
 pub mod observe;
 pub mod pipeline;
+pub mod posts;
 pub mod redact;
 pub mod resolver;
 pub mod run;

@@ -6,6 +6,7 @@
 
 mod control;
 mod error;
+mod posts;
 mod sign;
 mod tenancy;
 mod tls;
@@ -31,6 +32,7 @@ use crate::deliver::{Courier, TcpDialer};
 use crate::ids::TenantId;
 use crate::observe::{Event, emit};
 use crate::pipeline::{Acceptor, Pipeline, Stages};
+use crate::posts::Posts;
 use crate::resolver::HickoryResolver;
 use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{self, Control, Scheduler, SchedulerParts};
@@ -56,6 +58,7 @@ pub struct Gateway {
     scheduler: Arc<Scheduler>,
     stages: Arc<Stages>,
     courier: Arc<Courier>,
+    posts: Arc<Posts>,
     tls: TlsSlot,
     addresses: Vec<(String, SocketAddr)>,
     stop_doors: watch::Sender<bool>,
@@ -85,6 +88,7 @@ impl Gateway {
         let decoy_key = kek.derive(b"smtp", b"waxseal decoy credentials v1");
         drop(kek);
         let store = open_store(&config, &registry, clock.clone())?;
+        let posts = posts::open(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
 
         let resolver = Arc::new(HickoryResolver::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?);
@@ -126,6 +130,7 @@ impl Gateway {
         let mut rest = vec![
             tokio::spawn(store.clone().keep(stop_rest.subscribe())),
             tokio::spawn(scheduler.clone().run(stop_rest.subscribe())),
+            tokio::spawn(posts.clone().keep(stop_rest.subscribe())),
         ];
         let gateway = Arc::new(Self {
             config: RwLock::new(config),
@@ -135,6 +140,7 @@ impl Gateway {
             scheduler,
             stages,
             courier,
+            posts,
             tls,
             addresses,
             stop_doors,
@@ -168,6 +174,11 @@ impl Gateway {
     /// The queue.
     pub fn store(&self) -> &Arc<LocalStore> {
         &self.store
+    }
+
+    /// Posts for help centers.
+    pub fn posts(&self) -> &Arc<Posts> {
+        &self.posts
     }
 
     fn describe_addresses(&self) -> String {
@@ -260,6 +271,7 @@ impl Gateway {
         self.courier.reconfigure(&new).await.map_err(|e| e.to_string())?;
         self.stages.reconfigure(new.clone());
         self.scheduler.reconfigure(settings);
+        self.posts.reconfigure(posts::settings(&new));
         crate::observe::configure(&new.log);
         *self.config.write() = new;
         emit(&Event::ConfigLoaded { path: path.display().to_string(), reload: true });
