@@ -127,11 +127,7 @@ impl Gateway {
         addresses.extend(web.iter().map(|(listener, _, address)| (listener.name.clone(), *address)));
         let control = admin::bind(&config.data_dir).await.map_err(|e| RunError::Listen(e.to_string()))?;
 
-        let mut rest = vec![
-            tokio::spawn(store.clone().keep(stop_rest.subscribe())),
-            tokio::spawn(scheduler.clone().run(stop_rest.subscribe())),
-            tokio::spawn(posts.clone().keep(stop_rest.subscribe())),
-        ];
+        let mut rest = background(&store, &scheduler, &posts, &stop_rest);
         let gateway = Arc::new(Self {
             config: RwLock::new(config),
             config_path,
@@ -324,6 +320,20 @@ async fn serve_until_told(config: Config) -> Result<(), RunError> {
     }
     gateway.stop(PATIENCE).await;
     Ok(())
+}
+
+/// What runs beside the doors until the end.
+fn background(
+    store: &Arc<LocalStore>,
+    scheduler: &Arc<Scheduler>,
+    posts: &Arc<Posts>,
+    stop: &watch::Sender<bool>,
+) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(store.clone().keep(stop.subscribe())),
+        tokio::spawn(scheduler.clone().run(stop.subscribe())),
+        tokio::spawn(posts.clone().keep(stop.subscribe())),
+    ]
 }
 
 fn lock_data_dir(config: &Config) -> Result<File, RunError> {

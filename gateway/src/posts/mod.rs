@@ -14,6 +14,7 @@ mod decide;
 mod disk;
 mod error;
 mod fingerprint;
+mod intake;
 mod keeper;
 pub mod links;
 mod post;
