@@ -79,6 +79,12 @@ pub enum Event {
     Dropped { id: LetterId, tenant: String, to: Mailbox, by: String, reason: String },
     #[serde(rename = "dkim.key")]
     DkimKey { state: &'static str, domain: String, selector: String, by: String },
+    #[serde(rename = "authn.success")]
+    AuthnSuccess { user: String, client: IpAddr, method: &'static str },
+    #[serde(rename = "authn.failure")]
+    AuthnFailure { user: String, client: IpAddr, reason: &'static str },
+    #[serde(rename = "authz.failure")]
+    AuthzFailure { user: String, client: IpAddr, method: String, path: String },
     #[serde(rename = "config.loaded")]
     ConfigLoaded { path: String, reload: bool },
     #[serde(rename = "store.recovered")]
@@ -125,6 +131,8 @@ impl Event {
             Self::StoreRecovered { rebuilt: true, .. }
             | Self::SmtpAuth { ok: false, .. }
             | Self::SmtpReject { .. }
+            | Self::AuthnFailure { .. }
+            | Self::AuthzFailure { .. }
             | Self::Deferred { .. }
             | Self::Bounced { .. }
             | Self::Expired { .. } => Level::Warn,
