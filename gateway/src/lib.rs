@@ -28,3 +28,4 @@ pub mod smtp;
 pub mod store;
 pub mod tenants;
 pub mod threads;
+pub mod web;

@@ -96,6 +96,12 @@ pub enum Event {
     PostAuthor { author: AuthorId, tenant: String, action: &'static str, by: String },
     #[serde(rename = "dkim.key")]
     DkimKey { state: &'static str, domain: String, selector: String, by: String },
+    #[serde(rename = "authn.success")]
+    AuthnSuccess { user: String, client: IpAddr, method: &'static str },
+    #[serde(rename = "authn.failure")]
+    AuthnFailure { user: String, client: IpAddr, reason: &'static str },
+    #[serde(rename = "authz.failure")]
+    AuthzFailure { user: String, client: IpAddr, method: String, path: String },
     #[serde(rename = "config.loaded")]
     ConfigLoaded { path: String, reload: bool },
     #[serde(rename = "store.recovered")]
@@ -154,6 +160,8 @@ impl Event {
             Self::StoreRecovered { rebuilt: true, .. }
             | Self::SmtpAuth { ok: false, .. }
             | Self::SmtpReject { .. }
+            | Self::AuthnFailure { .. }
+            | Self::AuthzFailure { .. }
             | Self::Deferred { .. }
             | Self::Bounced { .. }
             | Self::Expired { .. } => Level::Warn,
