@@ -137,13 +137,7 @@ impl Journal {
                 move || writer.run(&inbox)
             })
             .map_err(|e| io_error("starting the journal's writer", &e))?;
-        Ok(Self {
-            inbox,
-            writer: Mutex::new(Some(thread)),
-            counter: AtomicU64::new(0),
-            salt,
-            keys,
-        })
+        Ok(Self { inbox, writer: Mutex::new(Some(thread)), counter: AtomicU64::new(0), salt, keys })
     }
 
     /// Seals a transaction of one tenant; `bodies` in the order of the `Accept` entries. CPU-bound: a copy and an
