@@ -106,7 +106,7 @@ impl Gateway {
             connections: config.delivery.connections,
         });
         scheduler.restore();
-        let processors = Processors::all().map_err(|e| RunError::Store(format!("starting threads: {e}")))?;
+        let processors = Processors::all();
         let pipeline: Arc<dyn Acceptor> =
             Arc::new(Pipeline::new(stages.clone(), store.clone(), scheduler.clone(), processors, clock.clone()));
 

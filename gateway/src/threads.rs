@@ -18,7 +18,10 @@ type Work = Box<dyn FnOnce() + Send>;
 pub struct Processors(Arc<Owner>);
 
 /// The last handle tells the threads to end.
-struct Owner(Arc<Queue>);
+struct Owner {
+    queue: Arc<Queue>,
+    threads: usize,
+}
 
 #[derive(Default)]
 struct Queue {
@@ -46,37 +49,42 @@ impl Queue {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.0.work.lock().take();
-        self.0.changed.notify_all();
+        self.queue.work.lock().take();
+        self.queue.changed.notify_all();
     }
 }
 
 impl Processors {
-    /// One thread for each processor.
-    pub fn all() -> std::io::Result<Self> {
+    /// One thread for each processor; fewer where the system gives no more threads.
+    pub fn all() -> Self {
         let count = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let queue = Arc::new(Queue { work: Mutex::new(Some(VecDeque::new())), changed: Condvar::new() });
-        let owner = Owner(queue.clone());
-        for number in 0..count {
+        let start = |number: &usize| {
             let queue = queue.clone();
-            std::thread::Builder::new().name(format!("processor-{number}")).spawn(move || {
+            let thread = std::thread::Builder::new().name(format!("processor-{number}"));
+            let run = move || {
                 while let Some(work) = queue.next() {
                     // A panic ends this piece of work only: who waits for it sees that it did not come back.
                     let _ = catch_unwind(AssertUnwindSafe(work));
                 }
-            })?;
-        }
-        Ok(Self(Arc::new(owner)))
+            };
+            thread.spawn(run).is_ok()
+        };
+        let threads = (0..count).filter(start).count();
+        Self(Arc::new(Owner { queue, threads }))
     }
 
-    /// Runs `work` when a thread is free; `None` if it panicked.
+    /// Runs `work` when a thread is free; `None` if it panicked or no thread could be started.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let (done, result) = oneshot::channel();
         let work: Work = Box::new(move || {
             // Whoever asked may have gone away.
             let _ = done.send(work());
         });
-        let queue = &self.0.0;
+        if self.0.threads == 0 {
+            return None;
+        }
+        let queue = &self.0.queue;
         queue.work.lock().as_mut()?.push_back(work);
         queue.changed.notify_one();
         result.await.ok()
@@ -95,7 +103,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_comes_back_and_a_panic_ends_itself_only() {
-        let processors = Processors::all().expect("threads");
+        let processors = Processors::all();
         assert_eq!(processors.run(|| 6 * 7).await, Some(42));
         let panicking = processors.run(|| assert_eq!(1, 2, "this panic is part of the test")).await;
         assert_eq!(panicking, None);
@@ -106,8 +114,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_threads_end_with_the_last_handle() {
-        let processors = Processors::all().expect("threads");
-        let queue = processors.0.0.clone();
+        let processors = Processors::all();
+        let queue = processors.0.queue.clone();
         let other = processors.clone();
         drop(processors);
         assert_eq!(other.run(|| 1).await, Some(1));
