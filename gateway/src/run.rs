@@ -25,7 +25,7 @@ use waxseal_keys::sealing::KeyEncryptionKey;
 use crate::admin::server::AdminState;
 use crate::admin::{health, server as admin};
 use crate::cli::{CliError, Exit};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{self, Config, Listener, ListenerKind};
 use crate::deliver::{Courier, TcpDialer};
 use crate::ids::TenantId;
@@ -36,6 +36,7 @@ use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{self, Control, Scheduler, SchedulerParts};
 use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
 use crate::store::journal::TenantKeys;
+use crate::store::ledger::LocalLedger;
 use crate::store::{self, LocalStore};
 use crate::tenants::Registry;
 use crate::threads::Processors;
@@ -87,8 +88,10 @@ impl Gateway {
         let store = open_store(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
 
-        let resolver = Arc::new(HickoryResolver::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?);
-        let courier = Courier::new(&config, resolver, Arc::new(TcpDialer), clock.clone());
+        let resolver = HickoryResolver::new(&config.dns, config.delivery.dane);
+        let resolver = Arc::new(resolver.map_err(|e| RunError::Dns(e.to_string()))?);
+        let ledger = open_ledger(&config, &registry, clock.now())?;
+        let courier = Courier::new(&config, resolver, Arc::new(TcpDialer), clock.clone(), ledger);
         let courier = Arc::new(courier.map_err(|e| RunError::Tls(e.to_string()))?);
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let scheduler = Scheduler::new(SchedulerParts {
@@ -252,6 +255,8 @@ impl Gateway {
             ("[[listen]]", format!("{:?}", old.listeners) != format!("{:?}", new.listeners)),
             ("[limits]", format!("{:?}", old.limits) != format!("{:?}", new.limits)),
             ("[dns] servers", old.dns.servers != new.dns.servers),
+            ("[dns] trust_anchor", old.dns.trust_anchor != new.dns.trust_anchor),
+            ("[delivery] dane", old.delivery.dane != new.delivery.dane),
         ];
         notes.extend(
             restart.iter().filter(|(_, changed)| *changed).map(|(key, _)| format!("{key} changed: needs a restart")),
@@ -269,7 +274,11 @@ impl Gateway {
     async fn watch_gauges(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             let gateway = self.clone();
-            let _ = tokio::task::spawn_blocking(move || control::set_gauges(&gateway.store)).await;
+            let look = move || {
+                control::set_gauges(&gateway.store);
+                gateway.courier.sweep();
+            };
+            let _ = tokio::task::spawn_blocking(look).await;
             let _ = tokio::time::timeout(Duration::from_secs(10), stop.wait_for(|stop| *stop)).await;
         }
     }
@@ -364,6 +373,16 @@ fn open_store(config: &Config, registry: &Arc<Registry>, clock: Arc<dyn Clock>) 
         millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     });
     Ok(store)
+}
+
+fn open_ledger(config: &Config, registry: &Registry, now: Timestamp) -> Result<Arc<LocalLedger>, RunError> {
+    let key = registry.derived_key(b"waxseal ledger key v1");
+    let opened = LocalLedger::open(&config.data_dir.join("ledger"), key, now);
+    let (ledger, told) = opened.map_err(|e| RunError::Store(e.to_string()))?;
+    if let Some(detail) = told {
+        emit(&Event::Gateway { state: "ledger", detail });
+    }
+    Ok(Arc::new(ledger))
 }
 
 fn schedule_settings(config: &Config) -> Result<schedule::Settings, RunError> {
