@@ -11,6 +11,7 @@ pub mod frame;
 mod inbox;
 mod index;
 pub mod journal;
+pub mod ledger;
 mod local;
 pub mod record;
 mod recover;
