@@ -11,6 +11,7 @@ mod dkim;
 mod domain;
 mod exit;
 pub(crate) mod letter_file;
+mod post;
 mod print;
 mod queue;
 pub mod redact;
@@ -59,6 +60,10 @@ enum Command {
     User(user::UserArgs),
     /// Tokens of the API.
     Token(token::TokenArgs),
+    /// Posts for help centers: look, and decide.
+    Post(post::PostArgs),
+    /// Authors of posts.
+    Author(post::AuthorArgs),
     /// How mail would go.
     Route(route::RouteArgs),
     /// The store on disk.
@@ -85,6 +90,8 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Queue(args) => queue::run(args),
         Command::User(args) => user::run(args),
         Command::Token(args) => token::run(args),
+        Command::Post(args) => post::run(args),
+        Command::Author(args) => post::run_author(args),
         Command::Route(args) => route::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Redact(args) => redact::run(&args),

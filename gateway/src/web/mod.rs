@@ -17,6 +17,7 @@ pub mod language;
 pub mod login;
 mod overview;
 pub mod page;
+pub mod posts;
 pub mod role;
 pub mod route;
 pub mod site;
@@ -43,7 +44,7 @@ const LARGEST_BODY: usize = 1 << 20;
 
 /// Every route of the web listener. A room with routes of its own adds its table here.
 pub fn table() -> Vec<Route> {
-    [assets::ROUTES, login::ROUTES, overview::ROUTES].concat()
+    [assets::ROUTES, login::ROUTES, overview::ROUTES, posts::ROUTES].concat()
 }
 
 /// The router of one web listener. It needs the peer's address (`ConnectInfo<SocketAddr>`).
