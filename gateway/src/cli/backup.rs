@@ -41,9 +41,7 @@ enum Verb {
     ///
     /// Needs no gateway and writes nothing. The key is taken from --kek, or from the configuration if --config is
     /// given; without a key the seals stay closed.
-    #[command(
-        after_help = "Example:\n  waxseal backup verify /mnt/backups/monday --kek file:/etc/waxseal/kek"
-    )]
+    #[command(after_help = "Example:\n  waxseal backup verify /mnt/backups/monday --kek file:/etc/waxseal/kek")]
     Verify {
         /// The backup.
         folder: PathBuf,
@@ -104,7 +102,8 @@ pub(super) fn run(args: &BackupArgs) -> Result<(), CliError> {
 }
 
 fn create(gateway: &GatewayArgs, folder: &Path, json: bool) -> Result<(), CliError> {
-    let whole = std::path::absolute(folder).map_err(|e| CliError::new(Exit::Usage, format!("{}: {e}", folder.display())))?;
+    let whole =
+        std::path::absolute(folder).map_err(|e| CliError::new(Exit::Usage, format!("{}: {e}", folder.display())))?;
     let request = BackupRequest { folder: whole };
     let made: BackupReport = gateway.run(async |client| client.post("/v1/backups", &request).await)?;
     if json {
@@ -122,9 +121,9 @@ fn create(gateway: &GatewayArgs, folder: &Path, json: bool) -> Result<(), CliErr
 
 fn read_key(reference: &str) -> Result<KeyEncryptionKey, CliError> {
     let wrong = |e: &dyn std::fmt::Display| CliError::new(Exit::Usage, format!("--kek: {e}"));
-    let secret: SecretRef = reference
-        .parse()
-        .map_err(|_| CliError::new(Exit::Usage, "--kek: write file:PATH, env:NAME or cred:NAME, never the key itself"))?;
+    let secret: SecretRef = reference.parse().map_err(|_| {
+        CliError::new(Exit::Usage, "--kek: write file:PATH, env:NAME or cred:NAME, never the key itself")
+    })?;
     let octets = secret.read().map_err(|e| wrong(&e))?;
     let text = std::str::from_utf8(&octets).map_err(|e| wrong(&e))?;
     KeyEncryptionKey::parse(text).map_err(|e| wrong(&e))
@@ -135,14 +134,24 @@ fn show(found: &Verified, json: bool) -> Result<(), CliError> {
         print::json(found)?;
     } else {
         let seals = match found.readable_letters {
-            Some(letters) => format!("opened; the journal alone gives {} back", print::count(letters as usize, "letter")),
+            Some(letters) => {
+                format!("opened; the journal alone gives {} back", print::count(letters as usize, "letter"))
+            }
             None => "not opened: give --kek or --config to open them".to_owned(),
         };
         print::text(&print::fields(&[
             ("taken", found.stand.taken.clone()),
             ("gateway", format!("{}, waxseal {}", found.stand.hostname, found.stand.program)),
             ("letters", found.stand.letters.to_string()),
-            ("read", format!("{} bytes in {}, {}", found.octets, print::count(found.files, "file"), print::count(found.records as usize, "record"))),
+            (
+                "read",
+                format!(
+                    "{} bytes in {}, {}",
+                    found.octets,
+                    print::count(found.files, "file"),
+                    print::count(found.records as usize, "record")
+                ),
+            ),
             ("key", found.stand.kek.clone()),
             ("seals", seals),
             ("problems", found.problems.len().to_string()),

@@ -110,7 +110,10 @@ impl Manifest {
         // A name is followed into the folder, and on a restore into the data folder: never out of either.
         let outside = |file: &&FileFact| !Path::new(&file.name).components().all(|c| matches!(c, Component::Normal(_)));
         if let Some(file) = manifest.files.iter().find(outside) {
-            return Err(BackupError::Damaged(format!("manifest.json names a file outside of the backup: {}", file.name)));
+            return Err(BackupError::Damaged(format!(
+                "manifest.json names a file outside of the backup: {}",
+                file.name
+            )));
         }
         Ok(manifest)
     }

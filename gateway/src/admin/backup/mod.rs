@@ -43,7 +43,9 @@ pub enum BackupError {
     #[error("{0} holds no manifest.json: it is not a backup, or one that was not finished")]
     NoBackup(PathBuf),
     /// Written by a later program.
-    #[error("this backup has format {found}; this program knows up to {known}: use the waxseal that made it, or a later one")]
+    #[error(
+        "this backup has format {found}; this program knows up to {known}: use the waxseal that made it, or a later one"
+    )]
     Newer {
         /// The backup's.
         found: u32,
@@ -70,7 +72,9 @@ pub enum BackupError {
         place: PathBuf,
     },
     /// The key is not the one that the backup was sealed under.
-    #[error("the backup is sealed under key-encryption key {backup}, but the key at hand is {given}: find the right one")]
+    #[error(
+        "the backup is sealed under key-encryption key {backup}, but the key at hand is {given}: find the right one"
+    )]
     OtherKek {
         /// The backup's.
         backup: String,

@@ -58,11 +58,7 @@ impl TenantKeys for RegistryKeys {
 
 /// Checks every digest and every record's checksum; with the key-encryption key every seal too, and that control
 /// data and journal give the queue back without the index.
-pub fn verify(
-    folder: &Path,
-    kek: Option<&KeyEncryptionKey>,
-    clock: Arc<dyn Clock>,
-) -> Result<Verified, BackupError> {
+pub fn verify(folder: &Path, kek: Option<&KeyEncryptionKey>, clock: Arc<dyn Clock>) -> Result<Verified, BackupError> {
     let manifest = Manifest::read(folder)?;
     if let Some(kek) = kek
         && kek.id().to_string() != manifest.stand.kek

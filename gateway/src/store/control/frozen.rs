@@ -61,7 +61,8 @@ impl ControlDisk for FrozenDisk {
         use std::ops::Bound;
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
         let records = self.records.lock();
-        let matching = records.range::<[u8], _>((from, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
+        let matching =
+            records.range::<[u8], _>((from, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
         Ok(matching.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
