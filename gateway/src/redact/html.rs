@@ -188,6 +188,7 @@ impl Reader<'_> {
         let name = tag_name(self.text, at);
         match shows(&name, self.markup) {
             Shows::Nothing => {}
+            Shows::Line | Shows::Cell if is_inline(&self.text[at..close]) => {}
             Shows::Character(c) => self.builder.invent(at, c),
             Shows::Line => {
                 if !self.builder.ends_with('\n') {
@@ -223,6 +224,14 @@ impl Reader<'_> {
         }
         end
     }
+}
+
+/// Does a style in the tag itself keep what would be a block in the line?
+fn is_inline(tag: &str) -> bool {
+    memmem::find_iter(tag.as_bytes(), b"display").any(|at| {
+        let rest = tag[at + 7..].trim_start();
+        rest.strip_prefix(':').is_some_and(|value| value.trim_start().starts_with("inline"))
+    })
 }
 
 /// Attributes whose values are names for programs.
@@ -285,9 +294,31 @@ pub fn source(text: &str) -> View<'_> {
         };
         attributes(text, found, close, &mut builder);
         at = close;
+        if bytes[found + 1..].len() > 5 && bytes[found + 1..found + 6].eq_ignore_ascii_case(b"style") {
+            at = memmem::find(&bytes[close..], b"</").map_or(text.len(), |end| close + end);
+            style_sheet(text, close, at, &mut builder);
+        }
     }
     escapes::read(text, at, text.len(), &mut builder);
     builder.finish()
+}
+
+/// Reads a style sheet without its selectors of classes and identifiers, which nobody reads as text.
+fn style_sheet(text: &str, start: usize, end: usize, builder: &mut ViewBuilder<'_>) {
+    let bytes = text.as_bytes();
+    let (mut at, mut search) = (start, start);
+    while let Some(found) = memchr::memchr2(b'.', b'#', &bytes[search..end]).map(|found| search + found) {
+        search = found + 1;
+        if bytes.get(search).is_some_and(u8::is_ascii_alphabetic) {
+            escapes::read(text, at, search, builder);
+            builder.invent(search, 'x');
+            while search < end && (bytes[search].is_ascii_alphanumeric() || matches!(bytes[search], b'-' | b'_')) {
+                search += 1;
+            }
+            at = search;
+        }
+    }
+    escapes::read(text, at, end, builder);
 }
 
 /// Reads one tag with its attributes.

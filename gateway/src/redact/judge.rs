@@ -6,7 +6,7 @@
 
 mod windows;
 
-use windows::{best, is_regular, is_thousands, is_usual, spread};
+use windows::{best, is_regular, is_thousands, is_usual, spelled, spread};
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -53,6 +53,9 @@ enum Form {
     /// Not at all.
     Never,
 }
+
+/// Groups like a window's own beside it that make it a piece of a table's row.
+const COLUMNS: usize = 3;
 
 /// Judges one chain.
 pub struct Judge<'t> {
@@ -126,6 +129,14 @@ impl<'t> Judge<'t> {
         }
         if windows.is_empty() {
             return Vec::new();
+        }
+        // Two numbers side by side vouch for each other: one by chance is common in a table, two are not.
+        let ends: Vec<(usize, usize)> = windows.iter().map(|(window, _)| (window.first, window.last)).collect();
+        for (window, accepted) in &mut windows {
+            *accepted |= ends.iter().any(|(first, last)| {
+                let apart = *first == window.last + 1 || window.first == last + 1;
+                apart && (*first.min(&window.first) == row.first || *last.max(&window.last) == row.last)
+            });
         }
         spread(&mut windows);
         best(
@@ -215,7 +226,8 @@ impl<'t> Judge<'t> {
         let uniform = inner.iter().all(|group| group.before.is_like(inner[0].before));
         let whole = window.first == row.first && window.last == row.last && !self.cut_off(window);
         let usual = is_usual(&lengths);
-        if window.first == row.first && self.is_phone(row) || is_thousands(&lengths, groups) {
+        let phone = window.first == row.first && self.is_phone(row);
+        if phone || is_thousands(&lengths, groups) || self.is_decimal(window, row) {
             return Form::CardWord;
         }
         if context::other_label(self.text, groups[0].start as usize) && !(usual && lengths.len() >= 3 && uniform) {
@@ -230,6 +242,9 @@ impl<'t> Judge<'t> {
                 (true, true) if self.is_bounded(window, row) => Form::Free,
                 (true, true) => whole_or_word,
                 (true, false) => Form::CardWord,
+                (false, true) if whole && spelled(&lengths) && matches!(inner[0].before.first, '.' | '_' | '·' | '•') => {
+                    Form::Free
+                }
                 (false, true) if whole && is_regular(&lengths) => Form::CardWord,
                 _ => Form::Never,
             };
@@ -250,6 +265,21 @@ impl<'t> Judge<'t> {
         }
     }
 
+    /// Do the groups read as the two sides of a decimal, or does one of them reach into the window?
+    fn is_decimal(&self, window: Window, row: Row) -> bool {
+        let groups = &self.chain.groups;
+        let point = |group: &Group| group.before.width == 1 && matches!(group.before.first, '.' | '\u{66b}');
+        let inner = &groups[window.first + 1];
+        let pair = window.last == window.first + 1;
+        let column = matches!(inner.before.first, ',' | '/' | ':' | '|' | '\t' | '\\' | '_');
+        if pair && (point(inner) || inner.before.width == 1 && column) {
+            return true;
+        }
+        let left = window.first > row.first && point(&groups[window.first]);
+        let right = window.last < row.last && point(&groups[window.last + 1]);
+        (left || right) && !point(inner)
+    }
+
     fn cut_off(&self, window: Window) -> bool {
         self.chain.continued && window.first == 0 || self.chain.continues && window.last + 1 == self.chain.groups.len()
     }
@@ -265,19 +295,52 @@ impl<'t> Judge<'t> {
         let groups = &self.chain.groups;
         let inner = groups.get(window.first + 1).map(|group| group.before).unwrap_or_default();
         let continued = self.chain.continued && window.first == 0;
-        let left = if window.first == row.first { !continued } else { !groups[window.first].before.is_like(inner) };
+        // A date, a time or an amount is a token of its own: its groups hang together by something else.
+        let apart = |group: usize| {
+            let before = groups[group].before;
+            before.kinds & (kind::WEAK | kind::HYPHEN) != 0 && before.width == 1 && !before.is_like(inner)
+        };
+        let left = if window.first == row.first {
+            !continued
+        } else {
+            let own = window.first - 1 > row.first && apart(window.first - 1);
+            own || !groups[window.first].before.is_like(inner)
+        };
         let right = if window.last == row.last {
             !(self.chain.continues && window.last + 1 == groups.len())
         } else {
-            let next = groups[window.last + 1];
-            !next.before.is_like(inner) || self.is_expiry(window.last + 1, row)
+            let own = window.last + 1 < row.last && apart(window.last + 2);
+            own || !groups[window.last + 1].before.is_like(inner) || self.is_expiry(window.last + 1, row)
         };
         (left, right)
     }
 
     fn at_edge(&self, window: Window, row: Row) -> bool {
         let (left, right) = self.clear_sides(window, row);
-        left || right
+        (left || right || self.between_short(window, row)) && self.alike(window, row) < COLUMNS
+    }
+
+    /// A printed number between two short ones: `12 4111 1111 1111 1111 99`.
+    fn between_short(&self, window: Window, row: Row) -> bool {
+        let groups = &self.chain.groups;
+        let printed = window.last - window.first >= 2;
+        let left = window.first == row.first + 1 && groups[row.first].len < 4;
+        let right = window.last + 1 == row.last && groups[row.last].len < 4;
+        printed && left && right
+    }
+
+    /// How many groups beside the window look like its own: the columns of a table, a longer number.
+    fn alike(&self, window: Window, row: Row) -> usize {
+        let groups = &self.chain.groups;
+        let (model, inner) = (groups[window.first].len, groups[window.first + 1].before);
+        let right = (window.last + 1..=row.last)
+            .take_while(|at| groups[*at].len == model && groups[*at].before.is_like(inner))
+            .count();
+        let left = (row.first..window.first)
+            .rev()
+            .take_while(|at| groups[*at].len == model && groups[*at + 1].before.is_like(inner))
+            .count();
+        left + right
     }
 
     fn is_bounded(&self, window: Window, row: Row) -> bool {
@@ -366,10 +429,11 @@ impl<'t> Judge<'t> {
     fn over_line(&self, window: Window, above: Row, below: Row, entire: bool) -> bool {
         let groups = &self.chain.groups;
         let count = |first: usize, last: usize| groups[first..=last].iter().map(|group| group.len).sum::<u32>();
-        if count(window.first, above.last) >= 13 || count(below.first, window.last) >= 13 {
+        let mut lengths: Vec<u32> = groups[window.first..=window.last].iter().map(|group| group.len).collect();
+        let half = count(window.first, above.last) >= 13 || count(below.first, window.last) >= 13;
+        if half && !(entire && (lengths.len() >= 4 || self.card_word(&window))) {
             return false;
         }
-        let mut lengths: Vec<u32> = groups[window.first..=window.last].iter().map(|group| group.len).collect();
         let mut usual = is_usual(&lengths);
         let cut = above.last - window.first;
         let joined = lengths.remove(cut + 1);
