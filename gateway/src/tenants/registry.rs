@@ -4,6 +4,8 @@
 //! seen by readers whole or not at all; readers never wait for the disk ([`Registry::snapshot`]). Refuses what
 //! would let one tenant act as another. Every changing call blocks (disk, argon2, RSA): use the blocking pool.
 
+mod kept;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -115,6 +117,11 @@ impl Registry {
     /// What opening found: a rebuild is to be told loudly ([`Registry::opening_events`] has it as events).
     pub fn opening(&self) -> &OpenReport {
         &self.opening
+    }
+
+    /// A key for the gateway's own records outside the control store, by label.
+    pub fn derived_key(&self, label: &[u8]) -> DataKey {
+        self.store.lock().derive(label)
     }
 
     /// What opening found, for `observe::emit`; empty if all was well.
