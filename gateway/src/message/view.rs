@@ -151,10 +151,11 @@ fn rewrite_rtf(old: &str, to: char) -> String {
         let value = if signed { 0x1_0000u32.saturating_sub(code) } else { code };
         let single = old.len() == rest.len() && !tail.contains("\\u");
         if single && code < 0x1_0000 && value > 0 && value.to_string().len() <= width {
-            out += &format!("\\u{}{value:0width$}", if signed { "-" } else { "" });
+            let number = format!("{value:0width$}");
+            out.extend(["\\u", if signed { "-" } else { "" }, &number]);
         } else {
             let width = width + usize::from(signed);
-            out += &format!("\\u{:0width$}", u32::from('*'));
+            out.extend(["\\u", &format!("{:0width$}", u32::from('*'))]);
         }
         rest = &tail[usize::from(signed) + width..];
         let end = rest.find("\\u").unwrap_or(rest.len());

@@ -99,8 +99,14 @@ fn begins_tag(bytes: &[u8], at: usize) -> bool {
 
 /// The text between the tags.
 pub fn visible(text: &str, markup: Markup) -> View<'_> {
-    let mut reader =
-        Reader { text, builder: ViewBuilder::new(text), markup, comments: Vec::new(), no_tag_after: usize::MAX };
+    let mut reader = Reader {
+        text,
+        builder: ViewBuilder::new(text),
+        markup,
+        comments: Vec::new(),
+        no_tag_after: usize::MAX,
+        inline: Vec::new(),
+    };
     reader.read(0, text.len());
     // What Outlook alone sees stands in comments; it is read as text of its own.
     for (start, end) in std::mem::take(&mut reader.comments) {
@@ -121,7 +127,12 @@ struct Reader<'t> {
     comments: Vec<(usize, usize)>,
     /// From here on no `<` has an end.
     no_tag_after: usize,
+    /// Blocks that are open and kept in the line by their style.
+    inline: Vec<String>,
 }
+
+/// Open blocks whose names are kept.
+const MOST_INLINE: usize = 64;
 
 impl Reader<'_> {
     fn read(&mut self, mut at: usize, end: usize) {
@@ -188,7 +199,7 @@ impl Reader<'_> {
         let name = tag_name(self.text, at);
         match shows(&name, self.markup) {
             Shows::Nothing => {}
-            Shows::Line | Shows::Cell if is_inline(&self.text[at..close]) => {}
+            Shows::Line | Shows::Cell if self.in_line(&name, at, close) => {}
             Shows::Character(c) => self.builder.invent(at, c),
             Shows::Line => {
                 if !self.builder.ends_with('\n') {
@@ -208,6 +219,22 @@ impl Reader<'_> {
             }
         }
         close
+    }
+
+    /// Is this the begin of a block that its own style keeps in the line, or the end of one?
+    fn in_line(&mut self, name: &str, at: usize, close: usize) -> bool {
+        if self.text.as_bytes().get(at + 1) == Some(&b'/') {
+            let open = self.inline.last().is_some_and(|open| open == name);
+            if open {
+                self.inline.pop();
+            }
+            return open;
+        }
+        let inline = is_inline(&self.text[at..close]);
+        if inline && self.inline.len() < MOST_INLINE {
+            self.inline.push(name.to_owned());
+        }
+        inline
     }
 
     fn program_end(&self, from: usize, end: usize, name: &str) -> usize {

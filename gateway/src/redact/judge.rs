@@ -165,6 +165,7 @@ impl<'t> Judge<'t> {
         let (start, end) = self.span(window);
         left.is_some_and(|left| start - chain_start + left <= context::BEFORE * 2)
             || right.is_some_and(|right| chain_end - end + right <= context::AFTER * 2)
+            || context::column_word(self.text, start)
     }
 
     /// What the window's form and surroundings ask for.
@@ -242,7 +243,9 @@ impl<'t> Judge<'t> {
                 (true, true) if self.is_bounded(window, row) => Form::Free,
                 (true, true) => whole_or_word,
                 (true, false) => Form::CardWord,
-                (false, true) if whole && spelled(&lengths) && matches!(inner[0].before.first, '.' | '_' | '·' | '•') => {
+                (false, true)
+                    if whole && spelled(&lengths) && matches!(inner[0].before.first, '.' | '_' | '·' | '•') =>
+                {
                     Form::Free
                 }
                 (false, true) if whole && is_regular(&lengths) => Form::CardWord,
@@ -271,7 +274,7 @@ impl<'t> Judge<'t> {
         let point = |group: &Group| group.before.width == 1 && matches!(group.before.first, '.' | '\u{66b}');
         let inner = &groups[window.first + 1];
         let pair = window.last == window.first + 1;
-        let column = matches!(inner.before.first, ',' | '/' | ':' | '|' | '\t' | '\\' | '_');
+        let column = matches!(inner.before.first, ',' | '/' | ':' | '|' | '\t' | '\\');
         if pair && (point(inner) || inner.before.width == 1 && column) {
             return true;
         }

@@ -372,7 +372,8 @@ impl<'p> Stage<'p> {
     pub fn nested_message(&mut self, content: &[u8], place: &Place) -> Result<EditSet, Refusal> {
         let mut inner = EditSet::new();
         let depth = self.depth + 1;
-        let node = Node { path: place.part.clone(), depth, is_message: true, in_digest: false, archives: place.archives };
+        let node =
+            Node { path: place.part.clone(), depth, is_message: true, in_digest: false, archives: place.archives };
         self.entity(content, 0..content.len(), &node, &mut inner)?;
         self.depth = depth - 1;
         Ok(inner)

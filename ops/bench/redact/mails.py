@@ -73,14 +73,17 @@ def encoded(rng: Random, content: bytes) -> tuple[str, bytes, str]:
 CHARSETS = ("utf-8", "utf-8", "utf-8", "iso-8859-1", "windows-1252", "iso-8859-15", "iso-8859-2", "windows-1251", "koi8-r", "koi8-u",
             "iso-8859-5", "windows-1253", "iso-8859-7", "windows-1254", "iso-8859-9", "windows-1256", "windows-1255", "iso-8859-8",
             "tis-620", "windows-1258", "windows-1250", "shift_jis", "euc-jp", "iso-2022-jp", "gb2312", "gbk", "gb18030", "big5", "euc-kr",
-            "iso-2022-kr", "utf-16", "utf-16le", "utf-16be", "utf-32", "utf-7", "us-ascii", "macintosh", "ibm850", "cp437")
+            "iso-2022-kr", "utf-16", "utf-16le", "utf-16be", "utf-32", "utf-7", "us-ascii", "macintosh")
 
 
 def in_charset(rng: Random, text: str) -> tuple[str, bytes] | None:
     names = list(CHARSETS)
     rng.shuffle(names)
     for name in names[:12]:
-        python = {"macintosh": "mac_roman", "ibm850": "cp850"}.get(name, name)
+        python = {"macintosh": "mac_roman"}.get(name, name)
+        if name == "big5" and any("\u0370" <= c <= "\u04ff" for c in text):
+            # Two Big5 of two worlds write these letters differently.
+            continue
         try:
             return name, text.encode(python)
         except (UnicodeEncodeError, LookupError):
@@ -142,7 +145,7 @@ def pieces(written: str) -> list[str]:
 def html_forms(rng: Random, written: str, digits: str) -> tuple[str, str, str]:
     """(category, tier, HTML fragment) with the number in it."""
     # A tag or an entity stands where the separator was.
-    g = written.split(" ") if " " in written else written.split("-") if "-" in written[1:-1] else pieces(written)
+    g = written.split(" ") if set(written) <= set("0123456789 ") and " " in written else pieces("".join(c for c in written if c.isdigit() or c in "\u24ea\u24ff"))
     joined = lambda glue: glue.join(g)
     entity = "".join(f"&#{ord(c)};" for c in written)
     hexed = "".join(f"&#x{ord(c):{rng.choice(('x', 'X', '04x'))}};" for c in written)
@@ -167,7 +170,7 @@ def html_forms(rng: Random, written: str, digits: str) -> tuple[str, str, str]:
         ("html: anchor", "unusual", f'<a href="https://shop.example/">{joined("</a> <a href=#>")}</a>'),
         ("html: font tags", "unusual", joined('</font><font color="#111111" size=2>').join(("<font>", "</font>"))),
         ("html: broken lines", "unusual", joined("\r\n   ")),
-        ("html: br", "unusual", joined(" <br>\r\n") if len(g) == 2 else f"{g[0]} {''.join(g[1:])}"),
+        ("html: br", "unusual", joined(" <br>\r\n") if len(g) == 2 else " ".join(g)),
         ("html: comment", "unusual", f"<!-- card {written} -->"),
         ("html: conditional comment", "unusual", f"<!--[if mso]><p>{joined('</b>&nbsp;<b>').join(('<b>', '</b>'))}</p><![endif]-->"),
         ("html: attribute", "unusual", f'<{tag} {attribute}="{written}">'),

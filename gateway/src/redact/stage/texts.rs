@@ -2,8 +2,7 @@
 
 use super::{
     CharEdit, Charset, EditSet, Findings, HashSet, Kind, Markup, Place, RawOffset, Readings, Refusal, Rules, Stage,
-    Style, View, escapes, html, normalise, prefilter, rtf,
-    scan, wipe,
+    Style, View, escapes, html, normalise, prefilter, rtf, scan, wipe,
 };
 
 /// A reading that the text's own format asks for: RTF, and the folded lines of vCards and calendars.
