@@ -27,3 +27,4 @@ pub mod smtp;
 pub mod store;
 pub mod tenants;
 pub mod threads;
+pub mod zones;

@@ -104,7 +104,7 @@ pub trait Resolver: Send + Sync + 'static {
 /// The resolver could not be set up: the operator's fault.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot set up DNS: {0}")]
-pub struct ResolverSetupError(String);
+pub struct ResolverSetupError(pub(crate) String);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Question {
