@@ -5,6 +5,7 @@
 //! writes its last checkpoint. A reload changes what can change without a restart and says what cannot.
 
 mod control;
+mod delivery;
 mod error;
 mod posts;
 mod sign;
@@ -27,12 +28,11 @@ use crate::admin::server as admin;
 use crate::cli::{CliError, Exit};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
-use crate::deliver::{Courier, TcpDialer};
+use crate::deliver::Courier;
 use crate::ids::TenantId;
 use crate::observe::{Event, emit};
 use crate::pipeline::{Acceptor, Pipeline, Stages};
 use crate::posts::Posts;
-use crate::resolver::HickoryResolver;
 use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{self, Scheduler, SchedulerParts};
 use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
@@ -93,9 +93,7 @@ impl Gateway {
         let posts = posts::open(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
 
-        let resolver = Arc::new(HickoryResolver::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?);
-        let courier = Courier::new(&config, resolver, Arc::new(TcpDialer), clock.clone());
-        let courier = Arc::new(courier.map_err(|e| RunError::Tls(e.to_string()))?);
+        let courier = delivery::open_courier(&config, &registry, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let scheduler = Scheduler::new(SchedulerParts {
             store: store.clone(),
@@ -229,6 +227,8 @@ impl Gateway {
             ("[[listen]]", format!("{:?}", old.listeners) != format!("{:?}", new.listeners)),
             ("[limits]", format!("{:?}", old.limits) != format!("{:?}", new.limits)),
             ("[dns] servers", old.dns.servers != new.dns.servers),
+            ("[dns] trust_anchor", old.dns.trust_anchor != new.dns.trust_anchor),
+            ("[delivery] dane", old.delivery.dane != new.delivery.dane),
         ];
         notes.extend(
             restart.iter().filter(|(_, changed)| *changed).map(|(key, _)| format!("{key} changed: needs a restart")),
@@ -247,7 +247,11 @@ impl Gateway {
     async fn watch_gauges(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             let gateway = self.clone();
-            let _ = tokio::task::spawn_blocking(move || control::set_gauges(&gateway.store)).await;
+            let look = move || {
+                control::set_gauges(&gateway.store);
+                gateway.courier.sweep();
+            };
+            let _ = tokio::task::spawn_blocking(look).await;
             let _ = tokio::time::timeout(Duration::from_secs(10), stop.wait_for(|stop| *stop)).await;
         }
     }

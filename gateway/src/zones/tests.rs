@@ -85,7 +85,11 @@ async fn zones() -> HickoryZones {
     let second = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), address.port())).await.unwrap();
     serve(first, parent);
     serve(second, child);
-    HickoryZones::new(&Dns { servers: vec![address], smtp_port: 25 }).unwrap()
+    HickoryZones::new(&dns(address)).unwrap()
+}
+
+fn dns(server: SocketAddr) -> Dns {
+    Dns { servers: vec![server], smtp_port: 25, https_port: 443, trust_anchor: None }
 }
 
 fn authoritative(survey: &Survey) -> Vec<&Answer> {
@@ -135,7 +139,7 @@ async fn failures_are_told_apart() {
     let closed = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address: SocketAddr = closed.local_addr().unwrap();
     drop(closed);
-    let nobody = HickoryZones::new(&Dns { servers: vec![address], smtp_port: 25 }).unwrap();
+    let nobody = HickoryZones::new(&dns(address)).unwrap();
     let survey = nobody.survey("corp.example", RecordType::Txt).await;
     assert!(survey.problem.is_some_and(|problem| !problem.is_answer()) && survey.zone.is_empty());
     assert!(!survey.answers[0].reply.is_answer());
