@@ -5,8 +5,10 @@
 //! writes its last checkpoint. A reload changes what can change without a restart and says what cannot.
 
 mod control;
+mod delivery;
 mod error;
 mod posts;
+mod restore;
 mod sign;
 mod tenancy;
 mod tls;
@@ -14,7 +16,7 @@ mod web;
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,16 +25,16 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use waxseal_keys::sealing::KeyEncryptionKey;
 
+use crate::admin::backup::UNFINISHED;
 use crate::admin::server as admin;
 use crate::cli::{CliError, Exit};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
-use crate::deliver::{Courier, TcpDialer};
+use crate::deliver::Courier;
 use crate::ids::TenantId;
 use crate::observe::{Event, emit};
 use crate::pipeline::{Acceptor, Pipeline, Stages};
 use crate::posts::Posts;
-use crate::resolver::HickoryResolver;
 use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{self, Scheduler, SchedulerParts};
 use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
@@ -43,6 +45,7 @@ use crate::threads::Processors;
 use crate::web::accounts::Accounts;
 
 pub use error::RunError;
+pub use restore::{read_kek_of, restore_backup};
 pub use sign::sign_file;
 
 /// How long attempts under way may take to end on SIGTERM before they are left to the next start.
@@ -83,7 +86,10 @@ impl Gateway {
     pub async fn start(config: Config, config_path: Option<PathBuf>) -> Result<Arc<Self>, RunError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let config = Arc::new(config);
-        let lock = lock_data_dir(&config)?;
+        let lock = lock_data_dir(&config.data_dir)?;
+        if config.data_dir.join(UNFINISHED).exists() {
+            return Err(RunError::Unfinished(config.data_dir.join(UNFINISHED)));
+        }
         let kek = read_kek(&config)?;
         let registry = open_registry(&config, &kek, clock.clone())?;
         let decoy_key = kek.derive(b"smtp", b"waxseal decoy credentials v1");
@@ -93,9 +99,7 @@ impl Gateway {
         let posts = posts::open(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
 
-        let resolver = Arc::new(HickoryResolver::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?);
-        let courier = Courier::new(&config, resolver, Arc::new(TcpDialer), clock.clone());
-        let courier = Arc::new(courier.map_err(|e| RunError::Tls(e.to_string()))?);
+        let courier = delivery::open_courier(&config, &registry, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let scheduler = Scheduler::new(SchedulerParts {
             store: store.clone(),
@@ -229,6 +233,8 @@ impl Gateway {
             ("[[listen]]", format!("{:?}", old.listeners) != format!("{:?}", new.listeners)),
             ("[limits]", format!("{:?}", old.limits) != format!("{:?}", new.limits)),
             ("[dns] servers", old.dns.servers != new.dns.servers),
+            ("[dns] trust_anchor", old.dns.trust_anchor != new.dns.trust_anchor),
+            ("[delivery] dane", old.delivery.dane != new.delivery.dane),
         ];
         notes.extend(
             restart.iter().filter(|(_, changed)| *changed).map(|(key, _)| format!("{key} changed: needs a restart")),
@@ -247,7 +253,11 @@ impl Gateway {
     async fn watch_gauges(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             let gateway = self.clone();
-            let _ = tokio::task::spawn_blocking(move || control::set_gauges(&gateway.store)).await;
+            let look = move || {
+                control::set_gauges(&gateway.store);
+                gateway.courier.sweep();
+            };
+            let _ = tokio::task::spawn_blocking(look).await;
             let _ = tokio::time::timeout(Duration::from_secs(10), stop.wait_for(|stop| *stop)).await;
         }
     }
@@ -306,9 +316,8 @@ fn background(
     ]
 }
 
-fn lock_data_dir(config: &Config) -> Result<File, RunError> {
+fn lock_data_dir(path: &Path) -> Result<File, RunError> {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-    let path = &config.data_dir;
     let failed = |what: &str, e: std::io::Error| RunError::DataDir(format!("{what} {}: {e}", path.display()));
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| failed("making", e))?;
     let lock = path.join(LOCK);
@@ -317,7 +326,7 @@ fn lock_data_dir(config: &Config) -> Result<File, RunError> {
     let file = file.map_err(|e| failed("locking", e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(RunError::Taken(path.clone())),
+        Err(std::fs::TryLockError::WouldBlock) => Err(RunError::Taken(path.to_owned())),
         Err(std::fs::TryLockError::Error(e)) => Err(failed("locking", e)),
     }
 }

@@ -4,6 +4,7 @@
 //! closes the pipe ends the program quietly. Commands about a running gateway talk to its control socket, so that
 //! two processes never open the same store.
 
+mod backup;
 mod config;
 mod control;
 mod credential;
@@ -68,6 +69,8 @@ enum Command {
     Route(route::RouteArgs),
     /// The store on disk.
     Store(store::StoreArgs),
+    /// Backups: copies of control data and queue, sealed as they are.
+    Backup(backup::BackupArgs),
     Redact(redact::RedactArgs),
     Sign(sign::SignArgs),
     Verify(verify::VerifyArgs),
@@ -94,6 +97,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Author(args) => post::run_author(args),
         Command::Route(args) => route::run(&args),
         Command::Store(args) => store::run(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::Redact(args) => redact::run(&args),
         Command::Sign(args) => crate::run::sign_file(&args),
         Command::Verify(args) => control::block_on(verify::run(&args))?,
