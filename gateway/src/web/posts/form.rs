@@ -9,12 +9,20 @@ const MOST: usize = 1000;
 /// The fields of a form.
 pub fn read(body: &[u8]) -> HashMap<String, String> {
     let mut fields = HashMap::new();
-    for pair in body.split(|octet| *octet == b'&').filter(|pair| !pair.is_empty()).take(MOST) {
-        let at = pair.iter().position(|octet| *octet == b'=').unwrap_or(pair.len());
-        let value = pair.get(at + 1..).unwrap_or_default();
-        fields.entry(decode(&pair[..at])).or_insert_with(|| decode(value));
+    for (name, value) in pairs(body) {
+        fields.entry(name).or_insert(value);
     }
     fields
+}
+
+/// The fields of a form in their order, those that come twice as well.
+pub fn pairs(body: &[u8]) -> Vec<(String, String)> {
+    let pieces = body.split(|octet| *octet == b'&').filter(|pair| !pair.is_empty()).take(MOST);
+    let pair = |pair: &[u8]| {
+        let at = pair.iter().position(|octet| *octet == b'=').unwrap_or(pair.len());
+        (decode(&pair[..at]), decode(pair.get(at + 1..).unwrap_or_default()))
+    };
+    pieces.map(pair).collect()
 }
 
 fn decode(octets: &[u8]) -> String {

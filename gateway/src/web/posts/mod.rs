@@ -5,7 +5,7 @@ pub mod akismet;
 mod api;
 mod control;
 mod desk;
-mod form;
+pub(super) mod form;
 mod rules;
 #[cfg(test)]
 mod tests;
