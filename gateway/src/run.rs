@@ -5,42 +5,47 @@
 //! writes its last checkpoint. A reload changes what can change without a restart and says what cannot.
 
 mod control;
+mod delivery;
 mod error;
+mod posts;
+mod restore;
 mod sign;
 mod tenancy;
 mod tls;
+mod web;
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use waxseal_keys::sealing::KeyEncryptionKey;
 
-use crate::admin::server::AdminState;
-use crate::admin::{health, server as admin};
+use crate::admin::backup::UNFINISHED;
+use crate::admin::server as admin;
 use crate::cli::{CliError, Exit};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config, Listener, ListenerKind};
-use crate::deliver::{Courier, TcpDialer};
+use crate::config::{self, Config};
+use crate::deliver::Courier;
 use crate::ids::TenantId;
 use crate::observe::{Event, emit};
 use crate::pipeline::{Acceptor, Pipeline, Stages};
-use crate::resolver::HickoryResolver;
+use crate::posts::Posts;
 use crate::schedule::retry::RetryPolicy;
-use crate::schedule::{self, Control, Scheduler, SchedulerParts};
+use crate::schedule::{self, Scheduler, SchedulerParts};
 use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
 use crate::store::journal::TenantKeys;
 use crate::store::{self, LocalStore};
 use crate::tenants::Registry;
 use crate::threads::Processors;
+use crate::web::accounts::Accounts;
 
 pub use error::RunError;
+pub use restore::{read_kek_of, restore_backup};
 pub use sign::sign_file;
 
 /// How long attempts under way may take to end on SIGTERM before they are left to the next start.
@@ -56,7 +61,9 @@ pub struct Gateway {
     scheduler: Arc<Scheduler>,
     stages: Arc<Stages>,
     courier: Arc<Courier>,
+    posts: Arc<Posts>,
     tls: TlsSlot,
+    accounts: Arc<Accounts>,
     addresses: Vec<(String, SocketAddr)>,
     stop_doors: watch::Sender<bool>,
     stop_rest: watch::Sender<bool>,
@@ -79,17 +86,20 @@ impl Gateway {
     pub async fn start(config: Config, config_path: Option<PathBuf>) -> Result<Arc<Self>, RunError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let config = Arc::new(config);
-        let lock = lock_data_dir(&config)?;
+        let lock = lock_data_dir(&config.data_dir)?;
+        if config.data_dir.join(UNFINISHED).exists() {
+            return Err(RunError::Unfinished(config.data_dir.join(UNFINISHED)));
+        }
         let kek = read_kek(&config)?;
         let registry = open_registry(&config, &kek, clock.clone())?;
         let decoy_key = kek.derive(b"smtp", b"waxseal decoy credentials v1");
         drop(kek);
+        let accounts = web::open_accounts(&registry, clock.clone())?;
         let store = open_store(&config, &registry, clock.clone())?;
+        let posts = posts::open(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
 
-        let resolver = Arc::new(HickoryResolver::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?);
-        let courier = Courier::new(&config, resolver, Arc::new(TcpDialer), clock.clone());
-        let courier = Arc::new(courier.map_err(|e| RunError::Tls(e.to_string()))?);
+        let courier = delivery::open_courier(&config, &registry, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let scheduler = Scheduler::new(SchedulerParts {
             store: store.clone(),
@@ -119,14 +129,11 @@ impl Gateway {
         let smtp = smtp.await.map_err(|e| RunError::Listen(e.to_string()))?;
         let mut addresses = smtp.addresses();
         let mut doors = vec![tokio::spawn(smtp.serve(stop_doors.subscribe(), PATIENCE))];
-        let web = bind_web(&config.listeners).await?;
+        let web = web::bind(&config.listeners).await?;
         addresses.extend(web.iter().map(|(listener, _, address)| (listener.name.clone(), *address)));
         let control = admin::bind(&config.data_dir).await.map_err(|e| RunError::Listen(e.to_string()))?;
 
-        let mut rest = vec![
-            tokio::spawn(store.clone().keep(stop_rest.subscribe())),
-            tokio::spawn(scheduler.clone().run(stop_rest.subscribe())),
-        ];
+        let mut rest = background(&store, &scheduler, &posts, &stop_rest);
         let gateway = Arc::new(Self {
             config: RwLock::new(config),
             config_path,
@@ -135,7 +142,9 @@ impl Gateway {
             scheduler,
             stages,
             courier,
+            posts,
             tls,
+            accounts,
             addresses,
             stop_doors,
             stop_rest,
@@ -144,10 +153,9 @@ impl Gateway {
             rest: Mutex::default(),
             _lock: lock,
         });
-        for (listener, socket, _) in web {
-            doors.push(gateway.serve_web(&listener, socket));
-        }
-        rest.push(gateway.serve_control(control));
+        doors.extend(gateway.serve_web(web, &clock));
+        rest.push(gateway.serve_control(control, &clock));
+        rest.push(tokio::spawn(gateway.clone().sweep_accounts(gateway.stop_rest.subscribe())));
         rest.push(tokio::spawn(gateway.clone().watch_gauges(gateway.stop_rest.subscribe())));
         *gateway.doors.lock() = doors;
         *gateway.rest.lock() = rest;
@@ -170,41 +178,14 @@ impl Gateway {
         &self.store
     }
 
+    /// Posts for help centers.
+    pub fn posts(&self) -> &Arc<Posts> {
+        &self.posts
+    }
+
     fn describe_addresses(&self) -> String {
         let one = |(name, address): &(String, SocketAddr)| format!("{name} {address}");
         self.addresses.iter().map(one).collect::<Vec<_>>().join(", ")
-    }
-
-    fn serve_web(self: &Arc<Self>, listener: &Listener, socket: TcpListener) -> JoinHandle<()> {
-        let router = match listener.kind {
-            ListenerKind::Metrics => health::metrics_router(),
-            _ => health::http_router(self.clone()),
-        };
-        let mut stop = self.stop_doors.subscribe();
-        tokio::spawn(async move {
-            let stopped = async move {
-                let _ = stop.wait_for(|stop| *stop).await;
-            };
-            // Errors of single connections are the clients'; the listener itself was bound.
-            let _ = axum::serve(socket, router).with_graceful_shutdown(stopped).await;
-        })
-    }
-
-    fn serve_control(self: &Arc<Self>, socket: tokio::net::UnixListener) -> JoinHandle<()> {
-        let state = AdminState {
-            queue: Arc::new(Control(self.scheduler.clone())),
-            tenants: Arc::new(tenancy::Tenancy::new(self.clone())),
-            routes: self.courier.clone(),
-            gateway: self.clone(),
-            store: self.clone(),
-        };
-        let mut stop = self.stop_rest.subscribe();
-        tokio::spawn(async move {
-            let stopped = async move {
-                let _ = stop.wait_for(|stop| *stop).await;
-            };
-            let _ = admin::serve(socket, state, stopped).await;
-        })
     }
 
     /// Shuts the doors, lets what runs end within `patience`, and closes the store. True if everything ended.
@@ -252,6 +233,8 @@ impl Gateway {
             ("[[listen]]", format!("{:?}", old.listeners) != format!("{:?}", new.listeners)),
             ("[limits]", format!("{:?}", old.limits) != format!("{:?}", new.limits)),
             ("[dns] servers", old.dns.servers != new.dns.servers),
+            ("[dns] trust_anchor", old.dns.trust_anchor != new.dns.trust_anchor),
+            ("[delivery] dane", old.delivery.dane != new.delivery.dane),
         ];
         notes.extend(
             restart.iter().filter(|(_, changed)| *changed).map(|(key, _)| format!("{key} changed: needs a restart")),
@@ -260,6 +243,7 @@ impl Gateway {
         self.courier.reconfigure(&new).await.map_err(|e| e.to_string())?;
         self.stages.reconfigure(new.clone());
         self.scheduler.reconfigure(settings);
+        self.posts.reconfigure(posts::settings(&new));
         crate::observe::configure(&new.log);
         *self.config.write() = new;
         emit(&Event::ConfigLoaded { path: path.display().to_string(), reload: true });
@@ -269,7 +253,12 @@ impl Gateway {
     async fn watch_gauges(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             let gateway = self.clone();
-            let _ = tokio::task::spawn_blocking(move || control::set_gauges(&gateway.store)).await;
+            let look = move || {
+                control::set_gauges(&gateway.store);
+                gateway.courier.sweep();
+                crate::observe::metrics::upkeep();
+            };
+            let _ = tokio::task::spawn_blocking(look).await;
             let _ = tokio::time::timeout(Duration::from_secs(10), stop.wait_for(|stop| *stop)).await;
         }
     }
@@ -314,9 +303,22 @@ async fn serve_until_told(config: Config) -> Result<(), RunError> {
     Ok(())
 }
 
-fn lock_data_dir(config: &Config) -> Result<File, RunError> {
+/// What runs beside the doors until the end.
+fn background(
+    store: &Arc<LocalStore>,
+    scheduler: &Arc<Scheduler>,
+    posts: &Arc<Posts>,
+    stop: &watch::Sender<bool>,
+) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(store.clone().keep(stop.subscribe())),
+        tokio::spawn(scheduler.clone().run(stop.subscribe())),
+        tokio::spawn(posts.clone().keep(stop.subscribe())),
+    ]
+}
+
+fn lock_data_dir(path: &Path) -> Result<File, RunError> {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-    let path = &config.data_dir;
     let failed = |what: &str, e: std::io::Error| RunError::DataDir(format!("{what} {}: {e}", path.display()));
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| failed("making", e))?;
     let lock = path.join(LOCK);
@@ -325,7 +327,7 @@ fn lock_data_dir(config: &Config) -> Result<File, RunError> {
     let file = file.map_err(|e| failed("locking", e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(RunError::Taken(path.clone())),
+        Err(std::fs::TryLockError::WouldBlock) => Err(RunError::Taken(path.to_owned())),
         Err(std::fs::TryLockError::Error(e)) => Err(failed("locking", e)),
     }
 }
@@ -369,22 +371,4 @@ fn open_store(config: &Config, registry: &Arc<Registry>, clock: Arc<dyn Clock>) 
 fn schedule_settings(config: &Config) -> Result<schedule::Settings, RunError> {
     let retry = RetryPolicy::new(config.queue.retry.clone()).map_err(|e| RunError::Control(e.to_string()))?;
     Ok(schedule::Settings { retry, warn_after: config.queue.warn_after })
-}
-
-async fn bind_web(listeners: &[Listener]) -> Result<Vec<(Listener, TcpListener, SocketAddr)>, RunError> {
-    let mut bound = Vec::new();
-    for listener in listeners {
-        if !matches!(listener.kind, ListenerKind::Http | ListenerKind::Metrics) {
-            continue;
-        }
-        for address in &listener.addresses {
-            let fail = |e: std::io::Error| {
-                RunError::Listen(format!("listener \"{}\": cannot listen on {address}: {e}", listener.name))
-            };
-            let socket = TcpListener::bind(address).await.map_err(fail)?;
-            let got = socket.local_addr().map_err(fail)?;
-            bound.push((listener.clone(), socket, got));
-        }
-    }
-    Ok(bound)
 }

@@ -98,7 +98,7 @@ impl Fake {
             runtime.block_on(async {
                 let listener = bind(&dir).await.unwrap();
                 ready.send(()).unwrap();
-                serve(listener, state, async { drop(stopped.await) }).await.unwrap();
+                serve(listener, state, axum::Router::new(), async { drop(stopped.await) }).await.unwrap();
             });
         });
         bound.recv().unwrap();
@@ -316,5 +316,17 @@ impl StoreCheck for Fake {
     async fn check(&self) -> Result<StoreCheckReport, StoreError> {
         let damaged = DamagedRecord { place: "segment 1 at 64".into(), why: "checksum".into() };
         Ok(StoreCheckReport { records: 10, damaged: if self.damaged { vec![damaged] } else { Vec::new() } })
+    }
+    async fn backup(&self, folder: std::path::PathBuf) -> AdminResult<BackupReport> {
+        self.ask(format!("backup {}", folder.display()));
+        Ok(BackupReport {
+            folder,
+            taken: "2026-11-23T14:05:09.123Z".into(),
+            letters: 3,
+            files: 4,
+            octets: 5000,
+            kek: "0011223344556677".into(),
+            millis: 12,
+        })
     }
 }

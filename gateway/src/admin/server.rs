@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::ports::{GatewayControl, Health, RouteExplainer, StoreCheck, StoreCheckReport, TenantAdmin};
+use super::ports::{BackupReport, GatewayControl, Health, RouteExplainer, StoreCheck, StoreCheckReport, TenantAdmin};
 use super::problem::Problem;
 use super::{QueueControl, queue_routes, tenant_routes};
 
@@ -60,6 +60,14 @@ pub struct DrainRequest {
     pub timeout_seconds: u64,
 }
 
+/// The body of `POST /v1/backups`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// The new folder, as an absolute path that the gateway's user may write.
+    pub folder: PathBuf,
+}
+
 /// What `reload` did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
@@ -92,6 +100,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/v1/drain", post(drain))
         .route("/v1/reload", post(reload))
         .route("/v1/store:check", post(check))
+        .route("/v1/backups", post(backup))
         // A file of many tenants is the largest body; only the owner of the socket can send one.
         .layer(DefaultBodyLimit::max(64 << 20))
         .fallback(|| async { Problem::not_found("there is no such route") })
@@ -123,13 +132,14 @@ pub async fn bind(data_dir: &Path) -> Result<UnixListener, SocketError> {
     bound.map_err(io)
 }
 
-/// Serves the control socket until `stop` is done, then lets open requests end.
+/// Serves the control socket, with the routes of other rooms in `more`, until `stop` is done, then lets open requests end.
 pub async fn serve(
     listener: UnixListener,
     state: AdminState,
+    more: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(state)).with_graceful_shutdown(stop).await
+    axum::serve(listener, router(state).merge(more)).with_graceful_shutdown(stop).await
 }
 
 async fn health(State(state): State<AdminState>) -> Json<Health> {
@@ -147,18 +157,23 @@ async fn reload(State(state): State<AdminState>) -> Answer<Reloaded> {
     Ok(Json(Reloaded { notes }))
 }
 
+async fn backup(State(state): State<AdminState>, body: Bytes) -> Answer<BackupReport> {
+    let request: BackupRequest = json(&body)?;
+    Ok(Json(state.store.backup(request.folder).await?))
+}
+
 async fn check(State(state): State<AdminState>) -> Answer<StoreCheckReport> {
     Ok(Json(state.store.check().await?))
 }
 
 /// Who asks; printable and short, since it goes into records and events.
-pub(super) fn by(headers: &HeaderMap) -> String {
+pub(crate) fn by(headers: &HeaderMap) -> String {
     let name = headers.get(BY).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let name: String = name.chars().filter(char::is_ascii_graphic).take(64).collect();
     if name.is_empty() { "unknown".into() } else { name }
 }
 
-pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body)
         .map_err(|error| Problem::invalid(format!("the body is not what this route takes: {error}")))
 }
