@@ -6,6 +6,7 @@
 mod clocks;
 mod command_line;
 mod crashes;
+mod dane;
 mod delivery;
 mod delivery_faults;
 mod durability;
@@ -20,4 +21,5 @@ mod refusals;
 mod senders;
 mod signatures;
 mod tenants;
+mod tls_reports;
 mod world;
