@@ -57,7 +57,7 @@ pub const PATIENCE: Duration = Duration::from_mins(10);
 /// The resolver could not be set up: the operator's fault.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot set up DNS: {0}")]
-pub struct ResolverSetupError(String);
+pub struct ResolverSetupError(pub(crate) String);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Question {
