@@ -4,6 +4,7 @@
 //! is accepted before everything behind it stands. End: doors shut, sessions end, attempts under way end, the store
 //! writes its last checkpoint. A reload changes what can change without a restart and says what cannot.
 
+mod checks;
 mod control;
 mod error;
 mod sign;
@@ -85,7 +86,7 @@ impl Gateway {
         let registry = open_registry(&config, &kek, clock.clone())?;
         let decoy_key = kek.derive(b"smtp", b"waxseal decoy credentials v1");
         drop(kek);
-        let accounts = web::open_accounts(&registry, clock.clone())?;
+        let accounts = web::open_accounts(&registry, config.web.lifetimes, clock.clone())?;
         let store = open_store(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
 

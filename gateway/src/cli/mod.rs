@@ -4,6 +4,7 @@
 //! closes the pipe ends the program quietly. Commands about a running gateway talk to its control socket, so that
 //! two processes never open the same store.
 
+mod audit;
 mod config;
 mod control;
 mod credential;
@@ -57,6 +58,8 @@ enum Command {
     Queue(queue::QueueArgs),
     /// People who may enter the pages.
     User(user::UserArgs),
+    /// Who changed what: read it, check that nothing was changed.
+    Audit(audit::AuditArgs),
     /// Tokens of the API.
     Token(token::TokenArgs),
     /// How mail would go.
@@ -83,6 +86,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Domain(args) => domain::run(args),
         Command::Dkim(args) => dkim::run(args),
         Command::Queue(args) => queue::run(args),
+        Command::Audit(args) => audit::run(&args),
         Command::User(args) => user::run(args),
         Command::Token(args) => token::run(args),
         Command::Route(args) => route::run(&args),

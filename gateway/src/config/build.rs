@@ -33,6 +33,7 @@ pub(super) fn config(values: &Values, source: &Path) -> Config {
         egress: values.all("egress").iter().map(|section| egress(section, &hostname)).collect(),
         dns: dns(values),
         spam: spam(values),
+        web: super::web::web(values),
         log: log(values),
         hostname,
     }

@@ -4,11 +4,11 @@
 
 use super::kind::{Absent, Key, Kind, Occurs, Section};
 
-const fn key(name: &'static str, kind: Kind, default: Absent, doc: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, kind: Kind, default: Absent, doc: &'static str) -> Key {
     Key { name, kind, default, doc }
 }
 
-const fn section(path: &'static str, occurs: Occurs, doc: &'static str, keys: &'static [Key]) -> Section {
+pub(super) const fn section(path: &'static str, occurs: Occurs, doc: &'static str, keys: &'static [Key]) -> Section {
     Section { path, occurs, doc, keys, more: &[] }
 }
 
@@ -363,6 +363,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key("spam_above", Fraction, Is("0.97"), "Above this one it is spam; between the two a person decides."),
         ],
     ),
+    super::web::SECTION,
     section(
         "log",
         Once,

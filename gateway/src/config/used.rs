@@ -41,6 +41,8 @@ pub struct Config {
     pub dns: Dns,
     /// The spam filter of posts.
     pub spam: Spam,
+    /// Who may enter the pages.
+    pub web: crate::web::settings::WebSettings,
     /// Events on standard output.
     pub log: Log,
 }

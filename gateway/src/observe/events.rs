@@ -85,6 +85,8 @@ pub enum Event {
     AuthnFailure { user: String, client: IpAddr, reason: &'static str },
     #[serde(rename = "authz.failure")]
     AuthzFailure { user: String, client: IpAddr, method: String, path: String },
+    #[serde(rename = "audit.checkpoint")]
+    AuditCheckpoint { number: u64, head: String, signature: String },
     #[serde(rename = "config.loaded")]
     ConfigLoaded { path: String, reload: bool },
     #[serde(rename = "store.recovered")]

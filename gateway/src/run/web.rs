@@ -17,7 +17,8 @@ use crate::observe::{Event, emit};
 use crate::schedule::Control;
 use crate::tenants::Registry;
 use crate::threads::Processors;
-use crate::web::accounts::{Accounts, Lifetimes};
+use crate::web::account::PendingFactors;
+use crate::web::accounts::{AccountError, Accounts, Lifetimes};
 use crate::web::control::AccountAdmin;
 use crate::web::login::throttle::SignInThrottle;
 use crate::web::site::Site;
@@ -29,8 +30,12 @@ const SWEEP: Duration = Duration::from_mins(5);
 /// A listener with its socket and the address that it got.
 pub(super) type Bound = (Listener, TcpListener, SocketAddr);
 
-pub(super) fn open_accounts(registry: &Arc<Registry>, clock: Arc<dyn Clock>) -> Result<Arc<Accounts>, RunError> {
-    let accounts = Accounts::open(registry.clone(), clock, Lifetimes::default());
+pub(super) fn open_accounts(
+    registry: &Arc<Registry>,
+    lifetimes: Lifetimes,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<Accounts>, RunError> {
+    let accounts = Accounts::open(registry.clone(), clock, lifetimes);
     Ok(Arc::new(accounts.map_err(|error| RunError::Control(error.to_string()))?))
 }
 
@@ -67,9 +72,12 @@ impl Gateway {
         let rooms = Arc::new(Rooms {
             admin: self.admin_state(),
             registry: self.registry.clone(),
+            checks: Arc::new(super::checks::Checks(self.clone())),
             accounts: self.accounts.clone(),
             clock: clock.clone(),
             processors: Processors::all(),
+            settings: self.config.read().web.clone(),
+            pending_factors: PendingFactors::default(),
             throttle: SignInThrottle::default(),
         });
         bound.into_iter().map(|(listener, socket, _)| self.serve_one(&listener, socket, rooms.clone())).collect()
@@ -93,8 +101,12 @@ impl Gateway {
 
     pub(super) fn serve_control(self: &Arc<Self>, socket: UnixListener, clock: &Arc<dyn Clock>) -> JoinHandle<()> {
         let state = self.admin_state();
-        let accounts =
-            AccountAdmin { accounts: self.accounts.clone(), registry: self.registry.clone(), clock: clock.clone() };
+        let accounts = AccountAdmin {
+            rules: self.config.read().web.password_rules,
+            accounts: self.accounts.clone(),
+            registry: self.registry.clone(),
+            clock: clock.clone(),
+        };
         let mut stop = self.stop_rest.subscribe();
         tokio::spawn(async move {
             let stopped = async move {
@@ -107,9 +119,17 @@ impl Gateway {
     pub(super) async fn sweep_accounts(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         loop {
             let _ = tokio::time::timeout(SWEEP, stop.wait_for(|stop| *stop)).await;
-            let accounts = self.accounts.clone();
-            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || accounts.sweep()).await {
-                emit(&Event::Gateway { state: "accounts-error", detail: error.to_string() });
+            let (accounts, registry) = (self.accounts.clone(), self.registry.clone());
+            let swept = tokio::task::spawn_blocking(move || {
+                accounts.sweep()?;
+                Ok::<_, AccountError>(registry.checkpoint_audit()?)
+            });
+            match swept.await {
+                Ok(Ok(Some(made))) => {
+                    emit(&Event::AuditCheckpoint { number: made.number, head: made.head, signature: made.signature });
+                }
+                Ok(Err(error)) => emit(&Event::Gateway { state: "accounts-error", detail: error.to_string() }),
+                Ok(Ok(None)) | Err(_) => {}
             }
             if *stop.borrow() {
                 return;

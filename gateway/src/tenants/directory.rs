@@ -31,6 +31,8 @@ pub struct Directory {
     pub(super) data_keys: BTreeMap<TenantId, Arc<DataKey>>,
     pub(super) next_tenant: u32,
     pub(super) next_audit: u64,
+    /// The hash of the last line of the audit.
+    pub(super) audit_head: [u8; 32],
 }
 
 impl Directory {

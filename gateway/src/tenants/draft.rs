@@ -16,9 +16,9 @@ use waxseal_keys::{Algorithm, SigningKey};
 
 pub use file::{TenantFile, TenantFileEntry};
 
+use super::audit::{self, AuditRecord};
 use super::directory::Directory;
 use super::error::RegistryError;
-use super::registry::AuditRecord;
 use crate::clock::Timestamp;
 use crate::ids::TenantId;
 use crate::message::DomainName;
@@ -103,7 +103,9 @@ impl<'s> Draft<'s> {
         for what in self.words.clone() {
             let number = self.directory.next_audit;
             self.directory.next_audit += 1;
-            let record = AuditRecord { at: self.now, by: self.by.to_owned(), what };
+            let previous = audit::hex(&self.directory.audit_head);
+            let record = AuditRecord { at: self.now, by: self.by.to_owned(), what, previous };
+            self.directory.audit_head = audit::hash_of(number, &record);
             self.put(Namespace::Audit, &number.to_be_bytes(), &record)?;
         }
         let next = self.directory.next_audit;

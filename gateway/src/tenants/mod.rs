@@ -1,5 +1,6 @@
 //! Tenants, their domains, credentials and policies, and the snapshot of them that the rest of the gateway reads.
 
+pub mod audit;
 mod directory;
 mod dkim_key;
 mod draft;
@@ -11,11 +12,12 @@ pub mod secret;
 #[cfg(test)]
 mod tests;
 
+pub use audit::{AuditCheckpoint, AuditRecord, AuditReport};
 pub use directory::Directory;
 pub use dkim_key::{DkimKey, DkimState};
 pub use draft::{TenantFile, TenantFileEntry};
 pub use error::{Refusal, RegistryError};
-pub use registry::{AuditRecord, Change, NewCredential, Registry};
+pub use registry::{Change, NewCredential, Registry};
 
 use std::net::IpAddr;
 

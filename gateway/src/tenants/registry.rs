@@ -17,6 +17,7 @@ use waxseal_keys::sealing::{DataKey, KeyEncryptionKey};
 use waxseal_keys::{Algorithm, SigningKey};
 use zeroize::Zeroizing;
 
+use super::audit::AuditRecord;
 use super::directory::Directory;
 use super::draft::{Draft, KeySource, TenantFile};
 use super::error::RegistryError;
@@ -28,17 +29,6 @@ use crate::ids::TenantId;
 use crate::message::DomainName;
 use crate::observe::Event;
 use crate::store::control::{ControlDisk, ControlStore, Namespace, OpenReport};
-
-/// One line of the audit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditRecord {
-    /// When.
-    pub at: Timestamp,
-    /// By whom.
-    pub by: String,
-    /// What was changed, in words.
-    pub what: String,
-}
 
 /// A tenant as it lies in the control store.
 #[derive(Serialize, Deserialize)]

@@ -34,6 +34,8 @@ pub(super) struct ClientAddress(pub IpAddr);
 pub(super) struct HalfSignedIn {
     pub(super) session: super::accounts::SessionKey,
     pub(super) account: super::accounts::AccountId,
+    /// Is a password of one's own all that is missing?
+    pub(super) password_due: bool,
 }
 
 pub(super) async fn guard(
@@ -93,14 +95,16 @@ fn admit_by(access: Access, identity: Option<Identity>, address: IpAddr, request
         return Err(if page { Refusal::SignIn { path } } else { nobody() });
     }
     if half {
+        let password_due = identity.stage == Stage::PasswordDue;
         // A half sign-in is nobody yet, but for the pages that complete it.
         if let Who::Person { id, session, .. } = identity.who {
-            request.extensions_mut().insert(HalfSignedIn { session, account: id });
+            request.extensions_mut().insert(HalfSignedIn { session, account: id, password_due });
         }
         return Ok(());
     }
     let reach = match access {
         Access::Roles(roles) => Reach::of(&identity.grants, roles),
+        Access::Operator(roles) => Reach::of(&identity.grants, roles).filter(|reach| *reach == Reach::Everything),
         Access::Person if matches!(identity.who, Who::Token { .. }) => None,
         Access::Public | Access::OwnKey | Access::HalfSignedIn | Access::Person => Some(Reach::Tenants(Vec::new())),
     };

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use super::account::PendingFactors;
 use super::accounts::{AccountError, Accounts};
+use super::domains::report::DomainChecks;
 use super::login::throttle::SignInThrottle;
+use super::settings::WebSettings;
 use super::site::Site;
 use crate::admin::Problem;
 use crate::admin::server::AdminState;
@@ -17,12 +20,18 @@ pub struct Rooms {
     pub admin: AdminState,
     /// Tenants, domains and keys as values.
     pub registry: Arc<Registry>,
+    /// What is known of domains' records.
+    pub checks: Arc<dyn DomainChecks>,
     /// People, sessions, tokens.
     pub accounts: Arc<Accounts>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where passwords are hashed.
     pub processors: Processors,
+    /// What the operator has configured.
+    pub settings: WebSettings,
+    /// Second factors that are being set up.
+    pub pending_factors: PendingFactors,
     /// Failed sign-ins, over all listeners.
     pub throttle: SignInThrottle,
 }

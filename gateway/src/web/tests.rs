@@ -16,18 +16,33 @@ use waxseal_keys::sealing::KeyEncryptionKey;
 use zeroize::Zeroizing;
 
 use super::accounts::{Accounts, FirstPassword, Lifetimes, NewToken};
+use super::domains::report::{DomainChecks, DomainReport};
 use super::login::throttle::SignInThrottle;
 use super::role::{Grant, Role};
 use super::site::Site;
 use super::{Rooms, router};
 use crate::admin::fake::Fake;
+use crate::admin::ports::AdminError;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::ids::TenantId;
+use crate::message::DomainName;
 use crate::tenants::Registry;
 use crate::threads::Processors;
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_795_442_709_123);
 pub(super) const PASSWORD: &str = "three wet herons";
+
+struct NoChecks;
+
+#[async_trait::async_trait]
+impl DomainChecks for NoChecks {
+    fn last(&self, domain: &DomainName) -> Result<DomainReport, AdminError> {
+        Ok(DomainReport { domain: domain.to_string(), checked: None, next: None, records: Vec::new() })
+    }
+    async fn check(&self, domain: &DomainName) -> Result<DomainReport, AdminError> {
+        self.last(domain)
+    }
+}
 
 /// Two tenants (alpha with alpha.example, bravo with bravo.example) behind a web listener on loopback.
 pub(super) struct House {
@@ -52,9 +67,12 @@ impl House {
         let rooms = Arc::new(Rooms {
             admin: Arc::new(Fake::default()).state(),
             registry,
+            checks: Arc::new(NoChecks),
             accounts: Arc::new(accounts),
             clock: clock.clone() as Arc<dyn Clock>,
             processors: Processors::all(),
+            settings: super::settings::WebSettings::default(),
+            pending_factors: super::account::PendingFactors::default(),
             throttle: SignInThrottle::default(),
         });
         let site = Site { public_url: None, secure: false, proxies: Vec::new() };

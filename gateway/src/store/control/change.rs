@@ -33,6 +33,8 @@ pub enum Namespace {
     ApiToken = 22,
     /// Settings that are changed on the pages, by name.
     WebSetting = 23,
+    /// Signatures under the audit, by the number of the last line that each covers.
+    AuditCheckpoint = 24,
 }
 
 /// Changes that belong together: all of them happen, or none.

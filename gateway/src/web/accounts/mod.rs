@@ -6,6 +6,7 @@
 
 mod change;
 mod record;
+mod rules;
 mod sessions;
 mod tokens;
 
@@ -22,6 +23,7 @@ use crate::tenants::{Registry, RegistryError};
 
 pub use change::{FirstPassword, hash};
 pub use record::{Account, AccountId, ApiToken, Digest, Identity, SecondFactor, Session, SessionKey, Stage};
+pub use rules::{PasswordRules, Weakness};
 pub use sessions::{Lifetimes, NewSession};
 pub use tokens::NewToken;
 
