@@ -6,7 +6,9 @@
 
 mod checks;
 mod control;
+mod delivery;
 mod error;
+mod posts;
 mod sign;
 mod tenancy;
 mod tls;
@@ -27,11 +29,11 @@ use crate::admin::server as admin;
 use crate::cli::{CliError, Exit};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
-use crate::deliver::{Courier, TcpDialer};
+use crate::deliver::Courier;
 use crate::ids::TenantId;
 use crate::observe::{Event, emit};
 use crate::pipeline::{Acceptor, Pipeline, Stages};
-use crate::resolver::HickoryResolver;
+use crate::posts::Posts;
 use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{self, Scheduler, SchedulerParts};
 use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
@@ -57,6 +59,7 @@ pub struct Gateway {
     scheduler: Arc<Scheduler>,
     stages: Arc<Stages>,
     courier: Arc<Courier>,
+    posts: Arc<Posts>,
     tls: TlsSlot,
     accounts: Arc<Accounts>,
     addresses: Vec<(String, SocketAddr)>,
@@ -88,11 +91,10 @@ impl Gateway {
         drop(kek);
         let accounts = web::open_accounts(&registry, config.web.lifetimes, clock.clone())?;
         let store = open_store(&config, &registry, clock.clone())?;
+        let posts = posts::open(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
 
-        let resolver = Arc::new(HickoryResolver::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?);
-        let courier = Courier::new(&config, resolver, Arc::new(TcpDialer), clock.clone());
-        let courier = Arc::new(courier.map_err(|e| RunError::Tls(e.to_string()))?);
+        let courier = delivery::open_courier(&config, &registry, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let scheduler = Scheduler::new(SchedulerParts {
             store: store.clone(),
@@ -126,10 +128,7 @@ impl Gateway {
         addresses.extend(web.iter().map(|(listener, _, address)| (listener.name.clone(), *address)));
         let control = admin::bind(&config.data_dir).await.map_err(|e| RunError::Listen(e.to_string()))?;
 
-        let mut rest = vec![
-            tokio::spawn(store.clone().keep(stop_rest.subscribe())),
-            tokio::spawn(scheduler.clone().run(stop_rest.subscribe())),
-        ];
+        let mut rest = background(&store, &scheduler, &posts, &stop_rest);
         let gateway = Arc::new(Self {
             config: RwLock::new(config),
             config_path,
@@ -138,6 +137,7 @@ impl Gateway {
             scheduler,
             stages,
             courier,
+            posts,
             tls,
             accounts,
             addresses,
@@ -171,6 +171,11 @@ impl Gateway {
     /// The queue.
     pub fn store(&self) -> &Arc<LocalStore> {
         &self.store
+    }
+
+    /// Posts for help centers.
+    pub fn posts(&self) -> &Arc<Posts> {
+        &self.posts
     }
 
     fn describe_addresses(&self) -> String {
@@ -223,6 +228,8 @@ impl Gateway {
             ("[[listen]]", format!("{:?}", old.listeners) != format!("{:?}", new.listeners)),
             ("[limits]", format!("{:?}", old.limits) != format!("{:?}", new.limits)),
             ("[dns] servers", old.dns.servers != new.dns.servers),
+            ("[dns] trust_anchor", old.dns.trust_anchor != new.dns.trust_anchor),
+            ("[delivery] dane", old.delivery.dane != new.delivery.dane),
         ];
         notes.extend(
             restart.iter().filter(|(_, changed)| *changed).map(|(key, _)| format!("{key} changed: needs a restart")),
@@ -231,6 +238,7 @@ impl Gateway {
         self.courier.reconfigure(&new).await.map_err(|e| e.to_string())?;
         self.stages.reconfigure(new.clone());
         self.scheduler.reconfigure(settings);
+        self.posts.reconfigure(posts::settings(&new));
         crate::observe::configure(&new.log);
         *self.config.write() = new;
         emit(&Event::ConfigLoaded { path: path.display().to_string(), reload: true });
@@ -240,7 +248,11 @@ impl Gateway {
     async fn watch_gauges(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             let gateway = self.clone();
-            let _ = tokio::task::spawn_blocking(move || control::set_gauges(&gateway.store)).await;
+            let look = move || {
+                control::set_gauges(&gateway.store);
+                gateway.courier.sweep();
+            };
+            let _ = tokio::task::spawn_blocking(look).await;
             let _ = tokio::time::timeout(Duration::from_secs(10), stop.wait_for(|stop| *stop)).await;
         }
     }
@@ -283,6 +295,20 @@ async fn serve_until_told(config: Config) -> Result<(), RunError> {
     }
     gateway.stop(PATIENCE).await;
     Ok(())
+}
+
+/// What runs beside the doors until the end.
+fn background(
+    store: &Arc<LocalStore>,
+    scheduler: &Arc<Scheduler>,
+    posts: &Arc<Posts>,
+    stop: &watch::Sender<bool>,
+) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(store.clone().keep(stop.subscribe())),
+        tokio::spawn(scheduler.clone().run(stop.subscribe())),
+        tokio::spawn(posts.clone().keep(stop.subscribe())),
+    ]
 }
 
 fn lock_data_dir(config: &Config) -> Result<File, RunError> {

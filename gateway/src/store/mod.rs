@@ -8,8 +8,10 @@ pub mod control;
 mod crash_tests;
 pub mod disk;
 pub mod frame;
+mod inbox;
 mod index;
 pub mod journal;
+pub mod ledger;
 mod local;
 pub mod record;
 mod recover;
@@ -25,6 +27,7 @@ use crate::ids::{LetterId, TenantId};
 use crate::message::{Envelope, Letter};
 use crate::sign::{Sealed, SendOptions};
 
+pub use inbox::Expected;
 pub use local::{LocalStore, Settings};
 pub use recover::{DamagedRecord, Recovery};
 
