@@ -13,6 +13,7 @@ mod sign;
 mod tenancy;
 mod tls;
 mod web;
+mod web_tls;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ use crate::config::{self, Config};
 use crate::deliver::Courier;
 use crate::ids::TenantId;
 use crate::observe::{Event, emit};
-use crate::pipeline::{Acceptor, Pipeline, Stages};
+use crate::pipeline::{Pipeline, Stages};
 use crate::posts::Posts;
 use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{self, Scheduler, SchedulerParts};
@@ -106,7 +107,7 @@ impl Gateway {
         });
         scheduler.restore();
         let processors = Processors::all();
-        let pipeline: Arc<dyn Acceptor> =
+        let pipeline =
             Arc::new(Pipeline::new(stages.clone(), store.clone(), scheduler.clone(), processors, clock.clone()));
 
         let (stop_doors, _) = watch::channel(false);
@@ -116,7 +117,7 @@ impl Gateway {
             limits: config.limits.clone(),
             listeners: config.listeners.clone(),
             tls: tls.clone(),
-            acceptor: pipeline,
+            acceptor: pipeline.clone(),
             credentials: registry.clone(),
             clock: clock.clone(),
             decoy_key,
@@ -148,7 +149,7 @@ impl Gateway {
             rest: Mutex::default(),
             _lock: lock,
         });
-        doors.extend(gateway.serve_web(web, &clock));
+        doors.extend(gateway.serve_web(web, pipeline, &clock)?);
         rest.push(gateway.serve_control(control, &clock));
         rest.push(tokio::spawn(gateway.clone().sweep_accounts(gateway.stop_rest.subscribe())));
         rest.push(tokio::spawn(gateway.clone().watch_gauges(gateway.stop_rest.subscribe())));

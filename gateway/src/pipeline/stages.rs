@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::deliver::notice::{self, NoticeKind};
 use crate::deliver::outcome::Evidence;
 use crate::ids::{LetterId, TenantId};
-use crate::message::{Letter, Received, ReversePath};
+use crate::message::{DomainName, Letter, Received, ReversePath};
 use crate::redact::{self, Mode, Report};
 use crate::schedule::Sender;
 use crate::sign::{self, SealRequest, Sealed, SendOptions, TlsLevel, TraceFacts, return_path};
@@ -39,6 +39,11 @@ impl Stages {
     /// Stages for these tenants under this configuration.
     pub fn new(registry: Arc<Registry>, config: Arc<Config>, clock: Arc<dyn Clock>) -> Self {
         Self { registry, config: RwLock::new(config), clock }
+    }
+
+    /// Whose domain this is, exactly.
+    pub fn tenant_of(&self, domain: &DomainName) -> Option<TenantId> {
+        self.registry.snapshot().owner(domain)
     }
 
     /// Replaces the configuration.

@@ -3,7 +3,7 @@
 //! Refuses with 401 who is nobody, with 403 whose role the route does not admit, and with 403 what another site has a
 //! browser send. A person without a session is led to the sign-in and back.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, Method, header};
@@ -14,6 +14,7 @@ use super::accounts::Stage;
 use super::caller::{Caller, Who};
 use super::role::{Grant, Reach};
 use super::route::{Access, is_page};
+use super::site::Peer;
 use super::state::WebState;
 use super::{cookie, csrf};
 use crate::admin::Problem;
@@ -40,7 +41,7 @@ pub(super) struct HalfSignedIn {
 
 pub(super) async fn guard(
     State((state, access)): State<(WebState, Access)>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     mut request: Request,
     next: Next,
 ) -> Response {

@@ -19,6 +19,9 @@ mod headers;
 pub mod language;
 pub mod login;
 mod mail;
+pub mod notify;
+pub mod oidc;
+mod openapi;
 mod overview;
 pub mod page;
 pub mod role;
@@ -52,6 +55,8 @@ pub fn table() -> Vec<Route> {
     let tables = [
         assets::ROUTES.to_vec(),
         login::routes(),
+        oidc::ROUTES.to_vec(),
+        openapi::ROUTES.to_vec(),
         account::routes(),
         domains::routes(),
         mail::routes(),
@@ -61,7 +66,7 @@ pub fn table() -> Vec<Route> {
     tables.concat()
 }
 
-/// The router of one web listener. It needs the peer's address (`ConnectInfo<SocketAddr>`).
+/// The router of one web listener. It needs the peer's address (`ConnectInfo<site::Peer>`).
 pub fn router(rooms: Arc<Rooms>, site: Site) -> Router {
     let secure = site.secure;
     let state = WebState { rooms, site: Arc::new(site) };

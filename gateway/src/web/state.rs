@@ -6,6 +6,8 @@ use super::account::PendingFactors;
 use super::accounts::{AccountError, Accounts};
 use super::domains::report::DomainChecks;
 use super::login::throttle::SignInThrottle;
+use super::notify::OwnMail;
+use super::oidc::Provider;
 use super::settings::WebSettings;
 use super::site::Site;
 use crate::admin::Problem;
@@ -30,6 +32,10 @@ pub struct Rooms {
     pub processors: Processors,
     /// What the operator has configured.
     pub settings: WebSettings,
+    /// The identity provider, if single sign-on is set up.
+    pub provider: Option<Provider>,
+    /// Takes mail to accounts.
+    pub mail: Arc<dyn OwnMail>,
     /// Second factors that are being set up.
     pub pending_factors: PendingFactors,
     /// Failed sign-ins, over all listeners.

@@ -3,7 +3,6 @@
 mod door;
 mod table;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,14 +17,16 @@ use zeroize::Zeroizing;
 use super::accounts::{Accounts, FirstPassword, Lifetimes, NewToken};
 use super::domains::report::{DomainChecks, DomainReport};
 use super::login::throttle::SignInThrottle;
+use super::notify::OwnMail;
 use super::role::{Grant, Role};
-use super::site::Site;
+use super::site::{Peer, Site};
 use super::{Rooms, router};
 use crate::admin::fake::Fake;
 use crate::admin::ports::AdminError;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::ids::TenantId;
-use crate::message::DomainName;
+use crate::message::{DomainName, Letter, Mailbox, Received};
+use crate::pipeline::AcceptError;
 use crate::tenants::Registry;
 use crate::threads::Processors;
 
@@ -41,6 +42,15 @@ impl DomainChecks for NoChecks {
     }
     async fn check(&self, domain: &DomainName) -> Result<DomainReport, AdminError> {
         self.last(domain)
+    }
+}
+
+struct NoMail;
+
+#[async_trait::async_trait]
+impl OwnMail for NoMail {
+    async fn send(&self, _: &Mailbox, _: Letter<Received>) -> Result<(), AcceptError> {
+        Ok(())
     }
 }
 
@@ -72,11 +82,13 @@ impl House {
             clock: clock.clone() as Arc<dyn Clock>,
             processors: Processors::all(),
             settings: super::settings::WebSettings::default(),
+            provider: None,
+            mail: Arc::new(NoMail),
             pending_factors: super::account::PendingFactors::default(),
             throttle: SignInThrottle::default(),
         });
         let site = Site { public_url: None, secure: false, proxies: Vec::new() };
-        let peer: SocketAddr = "127.0.0.1:50000".parse().unwrap();
+        let peer = Peer("127.0.0.1:50000".parse().unwrap());
         let router = router(rooms.clone(), site).layer(MockConnectInfo(peer));
         Self { rooms, clock, router, _dir: dir }
     }

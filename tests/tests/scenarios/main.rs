@@ -13,6 +13,7 @@ mod lifecycle;
 mod mails;
 mod mta_sts;
 mod notices;
+mod pages;
 mod queue;
 mod receivers;
 mod redaction;

@@ -82,7 +82,12 @@ struct Next {
     next: Option<String>,
 }
 
-async fn form(layout: Layout, MaybeCaller(caller): MaybeCaller, Query(query): Query<Next>) -> PageResult {
+async fn form(
+    State(state): State<WebState>,
+    layout: Layout,
+    MaybeCaller(caller): MaybeCaller,
+    Query(query): Query<Next>,
+) -> PageResult {
     let next = local_path(query.next.as_deref());
     if caller.is_some() {
         return Ok(see_other(&next));
@@ -93,7 +98,7 @@ async fn form(layout: Layout, MaybeCaller(caller): MaybeCaller, Query(query): Qu
         next,
         email: String::new(),
         problem: None,
-        provider: None,
+        provider: state.rooms.provider.as_ref().map(|one| one.name().to_owned()),
     })
 }
 
@@ -142,7 +147,7 @@ async fn sign_in(
         next: next.clone(),
         email: email.clone(),
         problem: Some(problem),
-        provider: None,
+        provider: state.rooms.provider.as_ref().map(|one| one.name().to_owned()),
     };
     if let Some(wait) = state.rooms.throttle.try_now(&attempt, state.rooms.clock.now()) {
         let seconds = wait.as_secs() + 1;
@@ -204,6 +209,8 @@ pub(super) enum Shown {
     Password,
     /// The password, and a code.
     PasswordAndCode,
+    /// The identity provider's word; a second factor is its business.
+    SingleSignOn,
 }
 
 impl Shown {
@@ -211,6 +218,7 @@ impl Shown {
         match self {
             Self::Password => "password",
             Self::PasswordAndCode => "password and code",
+            Self::SingleSignOn => "single sign-on",
         }
     }
 }
@@ -226,6 +234,7 @@ pub(super) async fn complete(
     half: Option<HalfSignedIn>,
 ) -> PageResult {
     let stage = match account {
+        _ if shown == Shown::SingleSignOn => Stage::Complete,
         Account { totp: Some(_), .. } if shown == Shown::Password => Stage::SecondFactorDue,
         Account { initial_until: Some(_), .. } => Stage::PasswordDue,
         Account { password_set: Some(set), .. }
@@ -257,6 +266,7 @@ pub(super) async fn complete(
     if stage == Stage::Complete {
         emit(&Event::AuthnSuccess { user: account.email.clone(), client: address, method });
         if known_device(state, account, headers).is_none() {
+            super::notify::new_device(state, account, headers, address, method).await;
             remember_device(state, account, &mut response).await?;
         }
     }

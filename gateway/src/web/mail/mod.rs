@@ -103,7 +103,7 @@ fn sign(state: &str) -> (&'static str, &'static str) {
 }
 
 /// Letters within reach, oldest first.
-async fn list(
+pub(super) async fn list(
     state: &WebState,
     reach: &Reach,
     filter: QueueFilter,
