@@ -28,6 +28,7 @@ use crate::web::control::AccountAdmin;
 use crate::web::login::throttle::SignInThrottle;
 use crate::web::notify::OwnMail;
 use crate::web::oidc::{Fetcher, Provider};
+use crate::web::posts::PostAdmin;
 use crate::web::site::{Peer, Site};
 use crate::web::{self, Rooms};
 use crate::zones::HickoryZones;
@@ -98,6 +99,7 @@ impl Gateway {
             registry: self.registry.clone(),
             checks: checks.clone(),
             accounts: self.accounts.clone(),
+            posts: self.posts.clone(),
             clock: clock.clone(),
             processors: Processors::all(),
             settings: config.web.clone(),
@@ -140,12 +142,14 @@ impl Gateway {
             registry: self.registry.clone(),
             clock: clock.clone(),
         };
+        let posts = PostAdmin { posts: self.posts.clone(), registry: self.registry.clone() };
+        let more = web::control::router(accounts).merge(web::posts::control_router(posts));
         let mut stop = self.stop_rest.subscribe();
         tokio::spawn(async move {
             let stopped = async move {
                 let _ = stop.wait_for(|stop| *stop).await;
             };
-            let _ = admin::serve(socket, state, web::control::router(accounts), stopped).await;
+            let _ = admin::serve(socket, state, more, stopped).await;
         })
     }
 

@@ -19,11 +19,13 @@ mod headers;
 pub mod language;
 pub mod login;
 mod mail;
+mod moderation;
 pub mod notify;
 pub mod oidc;
 mod openapi;
 mod overview;
 pub mod page;
+pub mod posts;
 pub mod role;
 pub mod route;
 mod second_factor;
@@ -62,6 +64,8 @@ pub fn table() -> Vec<Route> {
         mail::routes(),
         audit::ROUTES.to_vec(),
         overview::ROUTES.to_vec(),
+        posts::ROUTES.to_vec(),
+        moderation::ROUTES.to_vec(),
     ];
     tables.concat()
 }

@@ -13,6 +13,7 @@ use super::site::Site;
 use crate::admin::Problem;
 use crate::admin::server::AdminState;
 use crate::clock::Clock;
+use crate::posts::Posts;
 use crate::tenants::{Directory, Registry};
 use crate::threads::Processors;
 
@@ -26,6 +27,8 @@ pub struct Rooms {
     pub checks: Arc<dyn DomainChecks>,
     /// People, sessions, tokens.
     pub accounts: Arc<Accounts>,
+    /// Posts for help centers.
+    pub posts: Arc<Posts>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where passwords are hashed.

@@ -27,6 +27,8 @@ use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::ids::TenantId;
 use crate::message::{DomainName, Letter, Mailbox, Received};
 use crate::pipeline::AcceptError;
+use crate::posts::{self, NoClassifier, Posts};
+use crate::store::journal::TenantKeys;
 use crate::tenants::Registry;
 use crate::threads::Processors;
 
@@ -62,6 +64,19 @@ pub(super) struct House {
     _dir: tempfile::TempDir,
 }
 
+struct Keys(Arc<Registry>);
+
+impl TenantKeys for Keys {
+    fn data_key(&self, tenant: TenantId) -> Option<Arc<waxseal_keys::sealing::DataKey>> {
+        self.0.data_key(tenant)
+    }
+}
+
+fn posts(dir: &std::path::Path, registry: &Arc<Registry>, clock: &Arc<ManualClock>) -> Arc<Posts> {
+    let keys = Arc::new(Keys(registry.clone()));
+    Posts::open(dir, keys, Arc::new(NoClassifier), clock.clone(), posts::Settings::default()).unwrap().0
+}
+
 impl House {
     pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -76,9 +91,10 @@ impl House {
         let accounts = Accounts::open(registry.clone(), clock.clone(), Lifetimes::default()).unwrap();
         let rooms = Arc::new(Rooms {
             admin: Arc::new(Fake::default()).state(),
-            registry,
+            registry: registry.clone(),
             checks: Arc::new(NoChecks),
             accounts: Arc::new(accounts),
+            posts: posts(dir.path(), &registry, &clock),
             clock: clock.clone() as Arc<dyn Clock>,
             processors: Processors::all(),
             settings: super::settings::WebSettings::default(),
