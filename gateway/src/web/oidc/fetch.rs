@@ -2,6 +2,7 @@
 //! time and size. Plain http only to this machine itself.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use axum::http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
+use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
@@ -40,6 +42,17 @@ pub enum FetchError {
     /// It took too long.
     #[error("no answer in {PATIENCE:?}")]
     TooSlow,
+}
+
+type Fetched<'c> = Pin<Box<dyn Future<Output = Result<HttpResponse, FetchError>> + Send + 'c>>;
+
+impl<'c> AsyncHttpClient<'c> for Fetcher {
+    type Error = FetchError;
+    type Future = Fetched<'c>;
+
+    fn call(&'c self, request: HttpRequest) -> Fetched<'c> {
+        Box::pin(self.fetch(request))
+    }
 }
 
 /// Who makes the requests.

@@ -86,8 +86,7 @@ impl Provider {
             return Ok(known.clone());
         }
         let issuer = IssuerUrl::new(self.settings.issuer.clone()).map_err(|error| failed("the issuer", &error))?;
-        let ask = |request| self.fetcher.fetch(request);
-        let metadata = CoreProviderMetadata::discover_async(issuer, &ask).await;
+        let metadata = CoreProviderMetadata::discover_async(issuer, &self.fetcher).await;
         let metadata = Arc::new(metadata.map_err(|error| failed("asking the provider", &error))?);
         *self.metadata.lock() = Some((metadata.clone(), now));
         Ok(metadata)
@@ -212,10 +211,9 @@ async fn identity(
 ) -> Result<(Identity, Option<String>), Problem> {
     let metadata = provider.metadata(state.rooms.clock.now()).await?;
     let client = client!(provider, metadata, state.site.absolute("/login/oidc/return", headers));
-    let ask = |request| provider.fetcher.fetch(request);
     let exchange =
         client.exchange_code(AuthorizationCode::new(code)).map_err(|error| failed("the token endpoint", &error))?;
-    let tokens = exchange.set_pkce_verifier(verifier).request_async(&ask).await;
+    let tokens = exchange.set_pkce_verifier(verifier).request_async(&provider.fetcher).await;
     let tokens = tokens.map_err(|error| failed("exchanging the code", &error))?;
     let token =
         tokens.id_token().ok_or_else(|| Problem::bad_gateway("single sign-on: the provider sent no ID token"))?;
