@@ -5,6 +5,8 @@
 //! search list is applied: mail for `example.com` must not depend on this machine's name.
 //! Refuses: null MX among other records is ignored as RFC 7505 §3 wants; names that are no host names are dropped.
 
+pub mod authority;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

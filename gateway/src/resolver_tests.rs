@@ -67,7 +67,7 @@ async fn dns_server(asked: Arc<AtomicUsize>) -> SocketAddr {
 async fn a_real_resolver_tells_failures_apart_and_remembers_them() {
     let asked = Arc::new(AtomicUsize::new(0));
     let server = dns_server(Arc::clone(&asked)).await;
-    let resolver = HickoryResolver::new(&Dns { servers: vec![server], smtp_port: 25 }).unwrap();
+    let resolver = HickoryResolver::new(&Dns { servers: vec![server], ..Dns::default() }).unwrap();
     let name = |text: &str| text.parse::<DomainName>().unwrap();
     let hosts = resolver.mx(&name("there.example")).await.unwrap();
     let expected = MxRecord { preference: 10, exchange: name("mx.there.example") };

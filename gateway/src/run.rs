@@ -20,6 +20,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+use waxseal_keys::life;
 use waxseal_keys::sealing::KeyEncryptionKey;
 
 use crate::admin::server::AdminState;
@@ -32,12 +33,14 @@ use crate::ids::TenantId;
 use crate::observe::{Event, emit};
 use crate::pipeline::{Acceptor, Pipeline, Stages};
 use crate::resolver::HickoryResolver;
+use crate::resolver::authority::AuthorityClient;
 use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{self, Control, Scheduler, SchedulerParts};
 use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
 use crate::store::journal::TenantKeys;
 use crate::store::{self, LocalStore};
-use crate::tenants::Registry;
+use crate::tenants::steward::Steward;
+use crate::tenants::{KeyRules, Registry};
 use crate::threads::Processors;
 
 pub use error::RunError;
@@ -56,6 +59,7 @@ pub struct Gateway {
     scheduler: Arc<Scheduler>,
     stages: Arc<Stages>,
     courier: Arc<Courier>,
+    steward: Arc<Steward>,
     tls: TlsSlot,
     addresses: Vec<(String, SocketAddr)>,
     stop_doors: watch::Sender<bool>,
@@ -88,6 +92,8 @@ impl Gateway {
         let tls = tls::slot(&config)?;
 
         let resolver = Arc::new(HickoryResolver::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?);
+        let authorities = Arc::new(AuthorityClient::new(resolver.clone(), &config.dns));
+        let steward = Arc::new(Steward::new(registry.clone(), authorities, store.clone(), clock.clone()));
         let courier = Courier::new(&config, resolver, Arc::new(TcpDialer), clock.clone());
         let courier = Arc::new(courier.map_err(|e| RunError::Tls(e.to_string()))?);
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
@@ -126,6 +132,7 @@ impl Gateway {
         let mut rest = vec![
             tokio::spawn(store.clone().keep(stop_rest.subscribe())),
             tokio::spawn(scheduler.clone().run(stop_rest.subscribe())),
+            tokio::spawn(steward.clone().run(stop_rest.subscribe())),
         ];
         let gateway = Arc::new(Self {
             config: RwLock::new(config),
@@ -135,6 +142,7 @@ impl Gateway {
             scheduler,
             stages,
             courier,
+            steward,
             tls,
             addresses,
             stop_doors,
@@ -163,6 +171,11 @@ impl Gateway {
     /// Tenants, domains, credentials, keys.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// Who looks after the DKIM keys.
+    pub fn steward(&self) -> &Arc<Steward> {
+        &self.steward
     }
 
     /// The queue.
@@ -240,6 +253,7 @@ impl Gateway {
         let new = config::load(path).map_err(|e| e.to_string())?;
         let settings = schedule_settings(&new).map_err(|e| e.to_string())?;
         let server = tls::server_config(&new).map_err(|e| e.to_string())?;
+        let rules = key_rules(&new).map_err(|e| e.to_string())?;
         let old = self.config.read().clone();
         let mut notes = vec!["configuration read; redaction, queue and delivery policy are in force".to_owned()];
         if let Some(server) = server {
@@ -252,6 +266,7 @@ impl Gateway {
             ("[[listen]]", format!("{:?}", old.listeners) != format!("{:?}", new.listeners)),
             ("[limits]", format!("{:?}", old.limits) != format!("{:?}", new.limits)),
             ("[dns] servers", old.dns.servers != new.dns.servers),
+            ("[dns] authority_port", old.dns.authority_port != new.dns.authority_port),
         ];
         notes.extend(
             restart.iter().filter(|(_, changed)| *changed).map(|(key, _)| format!("{key} changed: needs a restart")),
@@ -259,6 +274,7 @@ impl Gateway {
         let new = Arc::new(new);
         self.courier.reconfigure(&new).await.map_err(|e| e.to_string())?;
         self.stages.reconfigure(new.clone());
+        self.registry.set_key_rules(rules);
         self.scheduler.reconfigure(settings);
         crate::observe::configure(&new.log);
         *self.config.write() = new;
@@ -339,11 +355,23 @@ fn read_kek(config: &Config) -> Result<KeyEncryptionKey, RunError> {
 fn open_registry(config: &Config, kek: &KeyEncryptionKey, clock: Arc<dyn Clock>) -> Result<Arc<Registry>, RunError> {
     let registry = Registry::open(&config.data_dir, kek, clock).map_err(|e| RunError::Control(e.to_string()))?;
     registry.opening_events().iter().for_each(emit);
-    let algorithms: Result<Vec<_>, _> = config.dkim.algorithms.iter().map(|name| name.parse()).collect();
-    registry.set_default_algorithms(
-        algorithms.map_err(|e: waxseal_keys::UnknownAlgorithm| RunError::Control(e.to_string()))?,
-    );
+    registry.set_key_rules(key_rules(config)?);
     Ok(Arc::new(registry))
+}
+
+fn key_rules(config: &Config) -> Result<KeyRules, RunError> {
+    let algorithms: Result<Vec<_>, _> = config.dkim.algorithms.iter().map(|name| name.parse()).collect();
+    let policy = life::Policy {
+        rotate_every: config.dkim.rotate_every,
+        prepublish: config.dkim.prepublish,
+        overlap: config.dkim.overlap,
+        keep_retired: config.dkim.keep_retired,
+        ..life::Policy::default()
+    };
+    Ok(KeyRules {
+        algorithms: algorithms.map_err(|e: waxseal_keys::UnknownAlgorithm| RunError::Control(e.to_string()))?,
+        policy: policy.for_queue(config.queue.expire_after),
+    })
 }
 
 fn open_store(config: &Config, registry: &Arc<Registry>, clock: Arc<dyn Clock>) -> Result<Arc<LocalStore>, RunError> {

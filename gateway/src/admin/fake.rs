@@ -187,6 +187,10 @@ fn key(domain: &DomainName, selector: &str, state: &str) -> KeySummary {
         selector: selector.into(),
         algorithm: "ed25519".into(),
         state: state.into(),
+        since: NOW.to_rfc3339(),
+        next: Some(KeyStep { to: Some("retiring".into()), at: Some(NOW.to_rfc3339()), why: "its turn".into() }),
+        record_lost: None,
+        history: vec![KeyMove { at: NOW.to_rfc3339(), to: state.into(), by: "steward".into(), why: "seen".into() }],
         record_name: format!("{selector}._domainkey.{domain}"),
         record_value: "v=DKIM1; k=ed25519; p=abc".into(),
         created: NOW.to_rfc3339(),
@@ -280,13 +284,25 @@ impl TenantAdmin for Fake {
             Err(AdminError::Conflict("the record was not seen in DNS".into()))
         }
     }
-    fn retire_key(&self, domain: &DomainName, selector: &str, _: &str) -> AdminResult<KeySummary> {
-        self.ask(format!("retire {selector}"));
+    fn retire_key(&self, domain: &DomainName, selector: &str, force: bool, _: &str) -> AdminResult<KeySummary> {
+        self.ask(format!("retire {selector}{}", if force { " by force" } else { "" }));
         Ok(key(domain, selector, "retiring"))
     }
     fn revoke_key(&self, domain: &DomainName, selector: &str, _: &str) -> AdminResult<KeySummary> {
         self.ask(format!("revoke {selector}"));
         Ok(key(domain, selector, "revoked"))
+    }
+    fn rotate_keys(
+        &self,
+        domain: &DomainName,
+        at_once: Option<&str>,
+        dry_run: bool,
+        _: &str,
+    ) -> AdminResult<ApplyReport> {
+        if !dry_run {
+            self.ask(format!("rotate {domain} {at_once:?}"));
+        }
+        Ok(report("generated DKIM key s2", dry_run))
     }
 }
 

@@ -118,14 +118,46 @@ pub struct KeySummary {
     pub selector: String,
     /// `rsa2048`, `ed25519`…
     pub algorithm: String,
-    /// `generated`, `published`, `active`, `retiring`, `retired`, `revoked`.
+    /// `generated`, `published`, `verified`, `active`, `retiring`, `retired`, `destroyed`, `revoked`.
     pub state: String,
+    /// Since when it is so, in RFC 3339.
+    pub since: String,
+    /// What happens next by itself; `null` where nothing does.
+    pub next: Option<KeyStep>,
+    /// Since when a signing key's record has been missing at some authoritative server, in RFC 3339.
+    pub record_lost: Option<String>,
+    /// Its moves so far, oldest first.
+    pub history: Vec<KeyMove>,
     /// The name of its TXT record.
     pub record_name: String,
     /// The value of its TXT record.
     pub record_value: String,
     /// When it was made, in RFC 3339.
     pub created: String,
+}
+
+/// A key's next step by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyStep {
+    /// The state that it comes into; `null` where the key stays and its successor is made.
+    pub to: Option<String>,
+    /// Not before, in RFC 3339; `null` where only the world decides.
+    pub at: Option<String>,
+    /// What it waits for: one sentence.
+    pub why: String,
+}
+
+/// A move in a key's life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyMove {
+    /// When, in RFC 3339.
+    pub at: String,
+    /// Where to.
+    pub to: String,
+    /// By whom.
+    pub by: String,
+    /// Why: one sentence.
+    pub why: String,
 }
 
 /// What was changed, or would be, one sentence a change.
@@ -179,8 +211,17 @@ pub trait TenantAdmin: Send + Sync + 'static {
         even_if_unpublished: bool,
         by: &str,
     ) -> AdminResult<KeySummary>;
-    fn retire_key(&self, domain: &DomainName, selector: &str, by: &str) -> AdminResult<KeySummary>;
+    /// With `force` the last key that signs too, and one whose letters may still be on their way.
+    fn retire_key(&self, domain: &DomainName, selector: &str, force: bool, by: &str) -> AdminResult<KeySummary>;
     fn revoke_key(&self, domain: &DomainName, selector: &str, by: &str) -> AdminResult<KeySummary>;
+    /// New keys as soon as they may sign; with a reason for an emergency: at once, and the old ones are revoked.
+    fn rotate_keys(
+        &self,
+        domain: &DomainName,
+        at_once: Option<&str>,
+        dry_run: bool,
+        by: &str,
+    ) -> AdminResult<ApplyReport>;
 }
 
 /// Tells how mail for an address would go: MX, addresses, TLS decision, source address, limits.

@@ -117,6 +117,7 @@ fn dkim(values: &Values) -> Dkim {
         rotate_every: section.span("rotate_every"),
         prepublish: section.span("prepublish"),
         overlap: section.span("overlap"),
+        keep_retired: section.span("keep_retired"),
     }
 }
 
@@ -206,6 +207,7 @@ fn dns(values: &Values) -> Dns {
         servers: section
             .list("servers", |value| if let Value::Socket(address) = value { Some(*address) } else { None }),
         smtp_port: u16::try_from(section.integer("smtp_port")).unwrap_or(25),
+        authority_port: u16::try_from(section.integer("authority_port")).unwrap_or(53),
     }
 }
 

@@ -217,7 +217,18 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             key("rotate_every", Span(DAY, YEARS), Is("\"180d\""), "How long a key signs."),
             key("prepublish", Span(0, YEARS), Is("\"24h\""), "How long a key is published before it signs."),
-            key("overlap", Span(0, YEARS), Is("\"14d\""), "How long a key stays published after its last signature."),
+            key(
+                "overlap",
+                Span(0, YEARS),
+                Is("\"14d\""),
+                "How long a key stays published after its last signature; never less than a letter may wait in the queue and a day.",
+            ),
+            key(
+                "keep_retired",
+                Span(0, YEARS),
+                Is("\"30d\""),
+                "How long the private half of a retired key is kept before it is destroyed.",
+            ),
         ],
     ),
     section(
@@ -351,6 +362,12 @@ pub(super) const SECTIONS: &[Section] = &[
                 "[\"system\"], or addresses such as [\"127.0.0.1:5300\"].",
             ),
             key("smtp_port", Integer(1, 65_535), Is("25"), "The port that MX hosts are dialled on; tests set another."),
+            key(
+                "authority_port",
+                Integer(1, 65_535),
+                Is("53"),
+                "The port that authoritative servers are asked on; tests set another.",
+            ),
         ],
     ),
     section(

@@ -158,6 +158,8 @@ pub struct Dkim {
     pub prepublish: Duration,
     /// How long a key stays published after it signed last.
     pub overlap: Duration,
+    /// How long a retired key's private half is kept.
+    pub keep_retired: Duration,
 }
 
 /// The queue's policy.
@@ -281,6 +283,8 @@ pub struct Dns {
     pub servers: Vec<SocketAddr>,
     /// The port that MX hosts are dialled on.
     pub smtp_port: u16,
+    /// The port that authoritative servers are asked on.
+    pub authority_port: u16,
 }
 
 /// Posts for help centers: from which probability on they are published or taken for spam without a person.

@@ -78,7 +78,7 @@ pub enum Event {
     #[serde(rename = "message.dropped")]
     Dropped { id: LetterId, tenant: String, to: Mailbox, by: String, reason: String },
     #[serde(rename = "dkim.key")]
-    DkimKey { state: &'static str, domain: String, selector: String, by: String },
+    DkimKey { state: &'static str, domain: String, selector: String, by: String, why: String },
     #[serde(rename = "config.loaded")]
     ConfigLoaded { path: String, reload: bool },
     #[serde(rename = "store.recovered")]

@@ -163,7 +163,7 @@ impl Directory {
 
     fn refresh_active(&mut self, domain: &DomainName) {
         let keys = self.keys.get(domain).into_iter().flat_map(|keys| keys.values());
-        let mut active: Vec<_> = keys.filter(|entry| entry.stored.key.state == DkimState::Active).cloned().collect();
+        let mut active: Vec<_> = keys.filter(|entry| entry.stored.key.state() == DkimState::Active).cloned().collect();
         // RSA last, as `Signers` has it.
         active.sort_by_key(|entry| entry.is_rsa());
         if active.is_empty() {

@@ -12,6 +12,7 @@ mod tenant;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use waxseal_keys::life::Policy;
 use waxseal_keys::{Algorithm, SigningKey};
 
 pub use file::{TenantFile, TenantFileEntry};
@@ -27,6 +28,21 @@ use crate::store::control::{ChangeSet, ControlStore, Namespace};
 
 pub(super) const NEXT_TENANT: &[u8] = b"tenant";
 pub(super) const NEXT_AUDIT: &[u8] = b"audit";
+
+/// What a domain's keys are and how long they live: `[dkim]` of the configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyRules {
+    /// The keys that a new domain gets, and of each line the kind that a successor has.
+    pub algorithms: Vec<Algorithm>,
+    /// The times.
+    pub policy: Policy,
+}
+
+impl Default for KeyRules {
+    fn default() -> Self {
+        Self { algorithms: vec![Algorithm::Rsa2048, Algorithm::Ed25519], policy: Policy::default() }
+    }
+}
 
 /// Where a draft takes new DKIM keys from. RSA keys take long to make, so they are made before the lock.
 pub(super) enum KeySource {
@@ -70,8 +86,11 @@ pub(super) struct Draft<'s> {
     pub(super) events: Vec<Event>,
     pub(super) keys: KeySource,
     by: &'s str,
+    /// Keys whose private half may be published now.
+    pub(super) disclosures: Vec<(DomainName, String)>,
     now: Timestamp,
     algorithms: &'s [Algorithm],
+    policy: &'s Policy,
 }
 
 impl<'s> Draft<'s> {
@@ -81,10 +100,22 @@ impl<'s> Draft<'s> {
         keys: KeySource,
         by: &'s str,
         now: Timestamp,
-        algorithms: &'s [Algorithm],
+        rules: &'s KeyRules,
     ) -> Self {
-        let (changes, words, events) = (ChangeSet::default(), Vec::new(), Vec::new());
-        Self { store, directory, changes, words, events, keys, by, now, algorithms }
+        let KeyRules { algorithms, policy } = rules;
+        Self {
+            store,
+            directory,
+            changes: ChangeSet::default(),
+            words: Vec::new(),
+            events: Vec::new(),
+            keys,
+            by,
+            disclosures: Vec::new(),
+            now,
+            algorithms,
+            policy,
+        }
     }
 
     fn put<T: Serialize>(&mut self, namespace: Namespace, key: &[u8], value: &T) -> Result<(), RegistryError> {

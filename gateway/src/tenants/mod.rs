@@ -8,12 +8,13 @@ mod read;
 mod records;
 mod registry;
 pub mod secret;
+pub mod steward;
 #[cfg(test)]
 mod tests;
 
 pub use directory::Directory;
-pub use dkim_key::{DkimKey, DkimState};
-pub use draft::{TenantFile, TenantFileEntry};
+pub use dkim_key::{DkimKey, DkimMove, DkimState};
+pub use draft::{KeyRules, TenantFile, TenantFileEntry};
 pub use error::{Refusal, RegistryError};
 pub use registry::{AuditRecord, Change, NewCredential, Registry};
 

@@ -4,6 +4,8 @@
 //! seen by readers whole or not at all; readers never wait for the disk ([`Registry::snapshot`]). Refuses what
 //! would let one tenant act as another. Every changing call blocks (disk, argon2, RSA): use the blocking pool.
 
+mod keys;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,12 +13,12 @@ use ipnet::IpNet;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use waxseal_dns::{Operator, RecordSet};
+use waxseal_keys::Algorithm;
 use waxseal_keys::sealing::{DataKey, KeyEncryptionKey};
-use waxseal_keys::{Algorithm, SigningKey};
 use zeroize::Zeroizing;
 
 use super::directory::Directory;
-use super::draft::{Draft, KeySource, TenantFile};
+use super::draft::{Draft, KeyRules, KeySource, TenantFile};
 use super::error::RegistryError;
 use super::read::{number, parsed, read_directory};
 use super::records::records;
@@ -56,6 +58,9 @@ pub struct Change {
     /// For `observe::emit`.
     #[serde(skip)]
     pub events: Vec<Event>,
+    /// Keys, by domain and selector, whose private half may be published now ([`Registry::disclose_dkim_key`]).
+    #[serde(skip)]
+    pub disclosures: Vec<(DomainName, String)>,
 }
 
 /// A credential that was just made: the only time that its secret is seen.
@@ -81,7 +86,7 @@ fn plain<S: serde::Serializer>(secret: &Zeroizing<String>, serializer: S) -> Res
 pub struct Registry {
     store: Mutex<ControlStore>,
     current: RwLock<Arc<Directory>>,
-    algorithms: RwLock<Vec<Algorithm>>,
+    rules: RwLock<KeyRules>,
     clock: Arc<dyn Clock>,
     opening: OpenReport,
 }
@@ -106,7 +111,7 @@ impl Registry {
         Ok(Self {
             store: Mutex::new(store),
             current: RwLock::new(Arc::new(directory)),
-            algorithms: RwLock::new(vec![Algorithm::Rsa2048, Algorithm::Ed25519]),
+            rules: RwLock::default(),
             clock,
             opening,
         })
@@ -140,9 +145,14 @@ impl Registry {
         self.store.lock().closed().map(str::to_owned)
     }
 
-    /// Which DKIM keys a new domain gets (`[dkim] algorithms`); RSA-2048 and Ed25519 until this is called.
-    pub fn set_default_algorithms(&self, algorithms: Vec<Algorithm>) {
-        *self.algorithms.write() = algorithms;
+    /// Which DKIM keys domains get and how long they live (`[dkim]`).
+    pub fn set_key_rules(&self, rules: KeyRules) {
+        *self.rules.write() = rules;
+    }
+
+    /// What [`Registry::set_key_rules`] set.
+    pub fn key_rules(&self) -> KeyRules {
+        self.rules.read().clone()
     }
 
     /// Everything as it is now. Cheap; never waits for a change.
@@ -162,17 +172,18 @@ impl Registry {
         keys: KeySource,
         act: impl FnOnce(&mut Draft<'_>) -> Result<T, RegistryError>,
     ) -> Result<(T, Change, KeySource), RegistryError> {
-        let algorithms = self.algorithms.read().clone();
+        let rules = self.key_rules();
         let mut store = self.store.lock();
         let directory = Directory::clone(&self.snapshot());
-        let mut draft = Draft::new(&store, directory, keys, by, self.clock.now(), &algorithms);
+        let mut draft = Draft::new(&store, directory, keys, by, self.clock.now(), &rules);
         let result = act(&mut draft)?;
         let dry_run = draft.is_plan();
         if !dry_run && !draft.words.is_empty() {
             draft.write_audit()?;
         }
-        let Draft { directory, changes, words, events, keys, .. } = draft;
-        let change = Change { changes: words, dry_run, events: if dry_run { Vec::new() } else { events } };
+        let Draft { directory, changes, words, events, disclosures, keys, .. } = draft;
+        let (events, disclosures) = if dry_run { Default::default() } else { (events, disclosures) };
+        let change = Change { changes: words, dry_run, events, disclosures };
         if !dry_run && !changes.is_empty() {
             store.change(&changes)?;
             *self.current.write() = Arc::new(directory);
@@ -281,65 +292,6 @@ impl Registry {
     /// Takes a domain and its keys away.
     pub fn remove_domain(&self, domain: &DomainName, dry_run: bool, by: &str) -> Result<Change, RegistryError> {
         self.change_with_keys(by, dry_run, |draft| draft.remove_domain(domain))
-    }
-
-    /// Makes a DKIM key in state generated; without a selector, one like `wax202611a`. Returns the selector.
-    pub fn generate_dkim_key(
-        &self,
-        domain: &DomainName,
-        algorithm: Algorithm,
-        selector: Option<&str>,
-        by: &str,
-    ) -> Result<(String, Change), RegistryError> {
-        let (_, wanted) = self.plan(by, |draft| draft.generate_key(domain, algorithm, selector).map(drop))?;
-        let keys = KeySource::make(&wanted)?;
-        let (selector, change, _) = self.change(by, keys, |draft| draft.generate_key(domain, algorithm, selector))?;
-        Ok((selector, change))
-    }
-
-    /// Takes in a private key in PEM (PKCS#1, PKCS#8) or a bare Ed25519 seed, in state generated.
-    pub fn import_dkim_key(
-        &self,
-        domain: &DomainName,
-        selector: &str,
-        pem: &[u8],
-        by: &str,
-    ) -> Result<Change, RegistryError> {
-        let key = SigningKey::from_pem(pem)?;
-        self.simple_change(by, |draft| draft.import_key(domain, selector, &key))
-    }
-
-    /// Notes that the key's record was seen in DNS.
-    pub fn mark_dkim_published(&self, domain: &DomainName, selector: &str, by: &str) -> Result<Change, RegistryError> {
-        self.simple_change(by, |draft| draft.mark_published(domain, selector))
-    }
-
-    /// Lets a key sign. A key whose record was not seen in DNS only with `even_if_unpublished`.
-    pub fn activate_dkim_key(
-        &self,
-        domain: &DomainName,
-        selector: &str,
-        even_if_unpublished: bool,
-        by: &str,
-    ) -> Result<Change, RegistryError> {
-        self.simple_change(by, |draft| draft.activate_key(domain, selector, even_if_unpublished))
-    }
-
-    /// One step towards a key's end: active, then retiring (stays published), then retired (destroyed). The last
-    /// active key only with `force`.
-    pub fn retire_dkim_key(
-        &self,
-        domain: &DomainName,
-        selector: &str,
-        force: bool,
-        by: &str,
-    ) -> Result<Change, RegistryError> {
-        self.simple_change(by, |draft| draft.retire_key(domain, selector, force))
-    }
-
-    /// Destroys a key that must not be trusted any more; its record then says so.
-    pub fn revoke_dkim_key(&self, domain: &DomainName, selector: &str, by: &str) -> Result<Change, RegistryError> {
-        self.simple_change(by, |draft| draft.revoke_key(domain, selector))
     }
 
     /// The DNS records that a domain should have.
