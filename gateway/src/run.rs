@@ -6,9 +6,11 @@
 
 mod control;
 mod error;
+mod posts;
 mod sign;
 mod tenancy;
 mod tls;
+mod web;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -17,31 +19,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use waxseal_keys::life;
 use waxseal_keys::sealing::KeyEncryptionKey;
 
-use crate::admin::server::AdminState;
-use crate::admin::{health, server as admin};
+use crate::admin::server as admin;
 use crate::cli::{CliError, Exit};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config, Listener, ListenerKind};
+use crate::config::{self, Config};
 use crate::deliver::{Courier, TcpDialer};
 use crate::ids::TenantId;
 use crate::observe::{Event, emit};
 use crate::pipeline::{Acceptor, Pipeline, Stages};
+use crate::posts::Posts;
 use crate::resolver::HickoryResolver;
 use crate::resolver::authority::AuthorityClient;
 use crate::schedule::retry::RetryPolicy;
-use crate::schedule::{self, Control, Scheduler, SchedulerParts};
+use crate::schedule::{self, Scheduler, SchedulerParts};
 use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
 use crate::store::journal::TenantKeys;
 use crate::store::{self, LocalStore};
 use crate::tenants::steward::Steward;
 use crate::tenants::{KeyRules, Registry};
 use crate::threads::Processors;
+use crate::web::accounts::Accounts;
 
 pub use error::RunError;
 pub use sign::sign_file;
@@ -60,7 +62,9 @@ pub struct Gateway {
     stages: Arc<Stages>,
     courier: Arc<Courier>,
     steward: Arc<Steward>,
+    posts: Arc<Posts>,
     tls: TlsSlot,
+    accounts: Arc<Accounts>,
     addresses: Vec<(String, SocketAddr)>,
     stop_doors: watch::Sender<bool>,
     stop_rest: watch::Sender<bool>,
@@ -88,7 +92,9 @@ impl Gateway {
         let registry = open_registry(&config, &kek, clock.clone())?;
         let decoy_key = kek.derive(b"smtp", b"waxseal decoy credentials v1");
         drop(kek);
+        let accounts = web::open_accounts(&registry, clock.clone())?;
         let store = open_store(&config, &registry, clock.clone())?;
+        let posts = posts::open(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
 
         let resolver = Arc::new(HickoryResolver::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?);
@@ -125,15 +131,12 @@ impl Gateway {
         let smtp = smtp.await.map_err(|e| RunError::Listen(e.to_string()))?;
         let mut addresses = smtp.addresses();
         let mut doors = vec![tokio::spawn(smtp.serve(stop_doors.subscribe(), PATIENCE))];
-        let web = bind_web(&config.listeners).await?;
+        let web = web::bind(&config.listeners).await?;
         addresses.extend(web.iter().map(|(listener, _, address)| (listener.name.clone(), *address)));
         let control = admin::bind(&config.data_dir).await.map_err(|e| RunError::Listen(e.to_string()))?;
 
-        let mut rest = vec![
-            tokio::spawn(store.clone().keep(stop_rest.subscribe())),
-            tokio::spawn(scheduler.clone().run(stop_rest.subscribe())),
-            tokio::spawn(steward.clone().run(stop_rest.subscribe())),
-        ];
+        let mut rest = background(&store, &scheduler, &posts, &stop_rest);
+        rest.push(tokio::spawn(steward.clone().run(stop_rest.subscribe())));
         let gateway = Arc::new(Self {
             config: RwLock::new(config),
             config_path,
@@ -143,7 +146,9 @@ impl Gateway {
             stages,
             courier,
             steward,
+            posts,
             tls,
+            accounts,
             addresses,
             stop_doors,
             stop_rest,
@@ -152,10 +157,9 @@ impl Gateway {
             rest: Mutex::default(),
             _lock: lock,
         });
-        for (listener, socket, _) in web {
-            doors.push(gateway.serve_web(&listener, socket));
-        }
-        rest.push(gateway.serve_control(control));
+        doors.extend(gateway.serve_web(web, &clock));
+        rest.push(gateway.serve_control(control, &clock));
+        rest.push(tokio::spawn(gateway.clone().sweep_accounts(gateway.stop_rest.subscribe())));
         rest.push(tokio::spawn(gateway.clone().watch_gauges(gateway.stop_rest.subscribe())));
         *gateway.doors.lock() = doors;
         *gateway.rest.lock() = rest;
@@ -183,41 +187,14 @@ impl Gateway {
         &self.store
     }
 
+    /// Posts for help centers.
+    pub fn posts(&self) -> &Arc<Posts> {
+        &self.posts
+    }
+
     fn describe_addresses(&self) -> String {
         let one = |(name, address): &(String, SocketAddr)| format!("{name} {address}");
         self.addresses.iter().map(one).collect::<Vec<_>>().join(", ")
-    }
-
-    fn serve_web(self: &Arc<Self>, listener: &Listener, socket: TcpListener) -> JoinHandle<()> {
-        let router = match listener.kind {
-            ListenerKind::Metrics => health::metrics_router(),
-            _ => health::http_router(self.clone()),
-        };
-        let mut stop = self.stop_doors.subscribe();
-        tokio::spawn(async move {
-            let stopped = async move {
-                let _ = stop.wait_for(|stop| *stop).await;
-            };
-            // Errors of single connections are the clients'; the listener itself was bound.
-            let _ = axum::serve(socket, router).with_graceful_shutdown(stopped).await;
-        })
-    }
-
-    fn serve_control(self: &Arc<Self>, socket: tokio::net::UnixListener) -> JoinHandle<()> {
-        let state = AdminState {
-            queue: Arc::new(Control(self.scheduler.clone())),
-            tenants: Arc::new(tenancy::Tenancy::new(self.clone())),
-            routes: self.courier.clone(),
-            gateway: self.clone(),
-            store: self.clone(),
-        };
-        let mut stop = self.stop_rest.subscribe();
-        tokio::spawn(async move {
-            let stopped = async move {
-                let _ = stop.wait_for(|stop| *stop).await;
-            };
-            let _ = admin::serve(socket, state, stopped).await;
-        })
     }
 
     /// Shuts the doors, lets what runs end within `patience`, and closes the store. True if everything ended.
@@ -276,6 +253,7 @@ impl Gateway {
         self.stages.reconfigure(new.clone());
         self.registry.set_key_rules(rules);
         self.scheduler.reconfigure(settings);
+        self.posts.reconfigure(posts::settings(&new));
         crate::observe::configure(&new.log);
         *self.config.write() = new;
         emit(&Event::ConfigLoaded { path: path.display().to_string(), reload: true });
@@ -328,6 +306,20 @@ async fn serve_until_told(config: Config) -> Result<(), RunError> {
     }
     gateway.stop(PATIENCE).await;
     Ok(())
+}
+
+/// What runs beside the doors until the end.
+fn background(
+    store: &Arc<LocalStore>,
+    scheduler: &Arc<Scheduler>,
+    posts: &Arc<Posts>,
+    stop: &watch::Sender<bool>,
+) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(store.clone().keep(stop.subscribe())),
+        tokio::spawn(scheduler.clone().run(stop.subscribe())),
+        tokio::spawn(posts.clone().keep(stop.subscribe())),
+    ]
 }
 
 fn lock_data_dir(config: &Config) -> Result<File, RunError> {
@@ -397,22 +389,4 @@ fn open_store(config: &Config, registry: &Arc<Registry>, clock: Arc<dyn Clock>) 
 fn schedule_settings(config: &Config) -> Result<schedule::Settings, RunError> {
     let retry = RetryPolicy::new(config.queue.retry.clone()).map_err(|e| RunError::Control(e.to_string()))?;
     Ok(schedule::Settings { retry, warn_after: config.queue.warn_after })
-}
-
-async fn bind_web(listeners: &[Listener]) -> Result<Vec<(Listener, TcpListener, SocketAddr)>, RunError> {
-    let mut bound = Vec::new();
-    for listener in listeners {
-        if !matches!(listener.kind, ListenerKind::Http | ListenerKind::Metrics) {
-            continue;
-        }
-        for address in &listener.addresses {
-            let fail = |e: std::io::Error| {
-                RunError::Listen(format!("listener \"{}\": cannot listen on {address}: {e}", listener.name))
-            };
-            let socket = TcpListener::bind(address).await.map_err(fail)?;
-            let got = socket.local_addr().map_err(fail)?;
-            bound.push((listener.clone(), socket, got));
-        }
-    }
-    Ok(bound)
 }

@@ -98,7 +98,7 @@ impl Fake {
             runtime.block_on(async {
                 let listener = bind(&dir).await.unwrap();
                 ready.send(()).unwrap();
-                serve(listener, state, async { drop(stopped.await) }).await.unwrap();
+                serve(listener, state, axum::Router::new(), async { drop(stopped.await) }).await.unwrap();
             });
         });
         bound.recv().unwrap();

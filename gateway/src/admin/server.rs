@@ -123,13 +123,14 @@ pub async fn bind(data_dir: &Path) -> Result<UnixListener, SocketError> {
     bound.map_err(io)
 }
 
-/// Serves the control socket until `stop` is done, then lets open requests end.
+/// Serves the control socket, with the routes of other rooms in `more`, until `stop` is done, then lets open requests end.
 pub async fn serve(
     listener: UnixListener,
     state: AdminState,
+    more: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(state)).with_graceful_shutdown(stop).await
+    axum::serve(listener, router(state).merge(more)).with_graceful_shutdown(stop).await
 }
 
 async fn health(State(state): State<AdminState>) -> Json<Health> {
@@ -152,13 +153,13 @@ async fn check(State(state): State<AdminState>) -> Answer<StoreCheckReport> {
 }
 
 /// Who asks; printable and short, since it goes into records and events.
-pub(super) fn by(headers: &HeaderMap) -> String {
+pub(crate) fn by(headers: &HeaderMap) -> String {
     let name = headers.get(BY).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let name: String = name.chars().filter(char::is_ascii_graphic).take(64).collect();
     if name.is_empty() { "unknown".into() } else { name }
 }
 
-pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body)
         .map_err(|error| Problem::invalid(format!("the body is not what this route takes: {error}")))
 }

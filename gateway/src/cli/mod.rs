@@ -19,6 +19,8 @@ mod service;
 pub mod sign;
 mod store;
 mod tenant;
+mod token;
+mod user;
 pub mod verify;
 
 use clap::{Parser, Subcommand};
@@ -53,6 +55,10 @@ enum Command {
     Dkim(dkim::DkimArgs),
     /// The queue: look, and act on it.
     Queue(queue::QueueArgs),
+    /// People who may enter the pages.
+    User(user::UserArgs),
+    /// Tokens of the API.
+    Token(token::TokenArgs),
     /// How mail would go.
     Route(route::RouteArgs),
     /// The store on disk.
@@ -77,6 +83,8 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Domain(args) => domain::run(args),
         Command::Dkim(args) => dkim::run(args),
         Command::Queue(args) => queue::run(args),
+        Command::User(args) => user::run(args),
+        Command::Token(args) => token::run(args),
         Command::Route(args) => route::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Redact(args) => redact::run(&args),

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::deliver::outcome::Evidence;
 use crate::ids::{LetterId, SessionId};
 use crate::message::{Mailbox, ReversePath};
+use crate::posts::{Action, AuthorId, PostId};
 use crate::sign::SignatureFact;
 
 /// Something that happened.
@@ -77,8 +78,30 @@ pub enum Event {
     },
     #[serde(rename = "message.dropped")]
     Dropped { id: LetterId, tenant: String, to: Mailbox, by: String, reason: String },
+    #[serde(rename = "post.checked")]
+    PostChecked { id: PostId, tenant: String, verdict: &'static str, millis: u64 },
+    #[serde(rename = "post.queued")]
+    PostQueued { id: PostId, tenant: String },
+    #[serde(rename = "post.approved")]
+    PostApproved { id: PostId, tenant: String, by: String },
+    #[serde(rename = "post.spam")]
+    PostSpam { id: PostId, tenant: String, by: String },
+    #[serde(rename = "post.rejected")]
+    PostRejected { id: PostId, tenant: String, by: String },
+    #[serde(rename = "post.undone")]
+    PostUndone { id: PostId, tenant: String, by: String },
+    #[serde(rename = "post.redacted")]
+    PostRedacted { id: PostId, tenant: String, by: String },
+    #[serde(rename = "post.author")]
+    PostAuthor { author: AuthorId, tenant: String, action: &'static str, by: String },
     #[serde(rename = "dkim.key")]
     DkimKey { state: &'static str, domain: String, selector: String, by: String, why: String },
+    #[serde(rename = "authn.success")]
+    AuthnSuccess { user: String, client: IpAddr, method: &'static str },
+    #[serde(rename = "authn.failure")]
+    AuthnFailure { user: String, client: IpAddr, reason: &'static str },
+    #[serde(rename = "authz.failure")]
+    AuthzFailure { user: String, client: IpAddr, method: String, path: String },
     #[serde(rename = "config.loaded")]
     ConfigLoaded { path: String, reload: bool },
     #[serde(rename = "store.recovered")]
@@ -118,6 +141,18 @@ impl Level {
 }
 
 impl Event {
+    /// The event of a decision on a post; `None` for what is not a person's.
+    pub fn post_decided(action: Action, id: PostId, tenant: String, by: String) -> Option<Self> {
+        match action {
+            Action::Approve => Some(Self::PostApproved { id, tenant, by }),
+            Action::Spam => Some(Self::PostSpam { id, tenant, by }),
+            Action::Reject => Some(Self::PostRejected { id, tenant, by }),
+            Action::Undo => Some(Self::PostUndone { id, tenant, by }),
+            Action::Redact => Some(Self::PostRedacted { id, tenant, by }),
+            Action::Trust | Action::Silence | Action::Ban | Action::Unban | Action::Expire | Action::Edit => None,
+        }
+    }
+
     /// The event's level.
     pub fn level(&self) -> Level {
         match self {
@@ -125,6 +160,8 @@ impl Event {
             Self::StoreRecovered { rebuilt: true, .. }
             | Self::SmtpAuth { ok: false, .. }
             | Self::SmtpReject { .. }
+            | Self::AuthnFailure { .. }
+            | Self::AuthzFailure { .. }
             | Self::Deferred { .. }
             | Self::Bounced { .. }
             | Self::Expired { .. } => Level::Warn,

@@ -193,7 +193,7 @@ pub const METRICS: &[Metric] = &[
         Gauge,
         Unit::Count,
         "Posts by state.",
-        &[("state", &["held", "spam", "approved", "rejected"])],
+        &[("state", &["held", "published", "approved", "spam", "rejected", "expired"])],
     ),
     metric("waxseal_disk_free_bytes", Gauge, Unit::Bytes, "Free disk under the data folder.", &[]),
     metric(
@@ -316,6 +316,17 @@ pub fn dns_lookup(record: &str, result: &str) {
     counter!(NAME, "type" => bounded(NAME, "type", record), "result" => bounded(NAME, "result", result)).increment(1);
 }
 
+/// How long the classifier took for one post.
+pub fn post_classify_duration(took: Duration) {
+    histogram!("waxseal_post_classify_duration_seconds").record(took.as_secs_f64());
+}
+
+/// How many posts are in a state.
+pub fn post_queue(state: &'static str, posts: usize) {
+    const NAME: &str = "waxseal_post_queue";
+    gauge!(NAME, "state" => bounded(NAME, "state", state)).set(float(posts));
+}
+
 /// Free disk under the data folder.
 pub fn disk_free(octets: u64) {
     // Above 2^53 octets a few are lost, which no reader of a gauge can see.
@@ -358,6 +369,10 @@ pub(super) fn count_event(event: &Event) {
         Event::Bounced { evidence, .. } => result("bounced", class(evidence)),
         Event::Expired { evidence, .. } => result("expired", class(evidence)),
         Event::Dropped { .. } => result("dropped", "none"),
+        Event::PostChecked { verdict, .. } => {
+            const NAME: &str = "waxseal_post_verdicts_total";
+            counter!(NAME, "verdict" => bounded(NAME, "verdict", verdict)).increment(1);
+        }
         _ => {}
     }
 }

@@ -4,6 +4,7 @@
 //! seen by readers whole or not at all; readers never wait for the disk ([`Registry::snapshot`]). Refuses what
 //! would let one tenant act as another. Every changing call blocks (disk, argon2, RSA): use the blocking pool.
 
+mod kept;
 mod keys;
 
 use std::path::Path;

@@ -70,15 +70,18 @@ pub fn hash(secret: &str) -> Result<(String, ScramKeys), SecretError> {
     if secret.is_empty() || secret.len() > 512 || !secret.bytes().all(|octet| (0x20..0x7f).contains(&octet)) {
         return Err(SecretError::NotPrintable);
     }
+    let phc = hash_password(secret)?;
+    Ok((phc, scram_keys(secret, &random::<SALT_LEN>()?, SCRAM_ITERATIONS)))
+}
+
+/// The PHC string of argon2id for a person's password, which may hold any character. Costs what [`hash`] costs.
+pub fn hash_password(password: &str) -> Result<String, SecretError> {
     let failed = |error: &dyn std::fmt::Display| SecretError::Argon2(error.to_string());
     // OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
     let params = Params::new(19_456, 2, 1, None).map_err(|error| failed(&error))?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let phc = argon2
-        .hash_password_with_salt(secret.as_bytes(), &random::<SALT_LEN>()?)
-        .map_err(|error| failed(&error))?
-        .to_string();
-    Ok((phc, scram_keys(secret, &random::<SALT_LEN>()?, SCRAM_ITERATIONS)))
+    let phc = argon2.hash_password_with_salt(password.as_bytes(), &random::<SALT_LEN>()?);
+    Ok(phc.map_err(|error| failed(&error))?.to_string())
 }
 
 /// argon2's working memory, used again: a block of 19 MB from a different thread each time would leave as much in

@@ -25,6 +25,14 @@ pub enum Namespace {
     Audit = 7,
     /// Selectors that were in use once and must not be again, by domain and selector.
     SpentSelector = 8,
+    /// People who may enter the pages, by account id.
+    Account = 20,
+    /// Browser sessions, by the digest of their cookie.
+    Session = 21,
+    /// Tokens of the API, by their digest.
+    ApiToken = 22,
+    /// Settings that are changed on the pages, by name.
+    WebSetting = 23,
 }
 
 /// Changes that belong together: all of them happen, or none.

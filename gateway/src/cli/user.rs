@@ -1,0 +1,190 @@
+//! `waxseal user add|list|sessions|end-sessions|reset-totp|reset-password|remove`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use zeroize::Zeroizing;
+
+use super::control::{ConsentArgs, GatewayArgs, ListArgs};
+use super::{CliError, Exit, print};
+use crate::admin::client::{query, segment};
+use crate::web::control::{AccountView, Done, NewUser, NewUserRequest, SessionView};
+
+/// `waxseal user`.
+#[derive(Debug, Args)]
+pub(super) struct UserArgs {
+    #[command(flatten)]
+    gateway: GatewayArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Let a person enter the pages; a first password is shown this once, unless one is given.
+    #[command(after_help = "Examples:\n  waxseal user add anna@example.com --role owner\n  \
+                            waxseal user add ben@example.com --role moderator --tenant acme --password-file -")]
+    Add {
+        /// The person's mail address.
+        email: String,
+        /// owner, admin, moderator or auditor.
+        #[arg(long)]
+        role: String,
+        /// In this tenant only [default: in all].
+        #[arg(long, value_name = "NAME")]
+        tenant: Option<String>,
+        /// Take the password from this file's first line; - is standard input.
+        #[arg(long, value_name = "FILE", conflicts_with = "single_sign_on")]
+        password_file: Option<PathBuf>,
+        /// No password: the person enters by single sign-on only.
+        #[arg(long)]
+        single_sign_on: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List who may enter.
+    #[command(after_help = "Example:\n  waxseal user list --tenant acme")]
+    List {
+        #[command(flatten)]
+        list: ListArgs,
+        /// Only who may enter this tenant.
+        #[arg(long, value_name = "NAME")]
+        tenant: Option<String>,
+    },
+    /// List where a person is signed in.
+    #[command(after_help = "Example:\n  waxseal user sessions anna@example.com")]
+    Sessions {
+        /// The person's mail address.
+        email: String,
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Sign a person out everywhere, at once.
+    #[command(after_help = "Example:\n  waxseal user end-sessions anna@example.com --yes")]
+    EndSessions {
+        /// The person's mail address.
+        email: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+    /// Take a lost second factor away; the person is signed out and sets a new one up.
+    #[command(after_help = "Example:\n  waxseal user reset-totp anna@example.com --yes")]
+    ResetTotp {
+        /// The person's mail address.
+        email: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+    /// Give a person a new first password, shown this once; the person is signed out.
+    #[command(after_help = "Example:\n  waxseal user reset-password anna@example.com --yes")]
+    ResetPassword {
+        /// The person's mail address.
+        email: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+    /// Remove a person's account.
+    #[command(after_help = "Example:\n  waxseal user remove anna@example.com --yes")]
+    Remove {
+        /// The person's mail address.
+        email: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+}
+
+fn of(email: &str, what: &str) -> String {
+    format!("/v1/users/{}{what}", segment(email))
+}
+
+pub(super) fn run(args: UserArgs) -> Result<(), CliError> {
+    let gateway = args.gateway;
+    match args.verb {
+        Verb::Add { email, role, tenant, password_file, single_sign_on, json } => {
+            let password = password_file.as_deref().map(first_line).transpose()?.map(|text| text.to_string());
+            let request = NewUserRequest { email, role, tenant, password, single_sign_on };
+            let made: NewUser = gateway.run(async |client| client.post("/v1/users", &request).await)?;
+            print_new(&made, json)
+        }
+        Verb::List { list, tenant } => {
+            let path = format!("/v1/users{}", query(&[("tenant", tenant)]));
+            let mut users: Vec<AccountView> = gateway.run(async |client| client.get(&path).await)?;
+            users.truncate(list.limit);
+            print::list(&users, list.json, ["EMAIL", "ROLES", "SECOND FACTOR", "SESSIONS", "CREATED"], |user| {
+                [
+                    user.email.clone(),
+                    user.roles.join(","),
+                    if user.totp { "yes".into() } else { "no".into() },
+                    user.sessions.to_string(),
+                    user.created.clone(),
+                ]
+            })
+        }
+        Verb::Sessions { email, list } => {
+            let mut sessions: Vec<SessionView> =
+                gateway.run(async |client| client.get(&of(&email, "/sessions")).await)?;
+            sessions.truncate(list.limit);
+            print::list(&sessions, list.json, ["ID", "DEVICE", "FROM", "BY", "BEGAN", "USED"], |one| {
+                [&one.id, &one.device, &one.address, &one.method, &one.created, &one.seen].map(Clone::clone)
+            })
+        }
+        Verb::EndSessions { email, consent } => {
+            delete(&gateway, &email, "/sessions", &consent, &format!("sign {email} out everywhere"))
+        }
+        Verb::ResetTotp { email, consent } => {
+            delete(&gateway, &email, "/totp", &consent, &format!("remove the second factor of 1 account, {email}"))
+        }
+        Verb::Remove { email, consent } => {
+            delete(&gateway, &email, "", &consent, &format!("remove 1 account, {email}"))
+        }
+        Verb::ResetPassword { email, consent } => {
+            gateway.run(async |client| {
+                // Asked first, so that consent is never given to nothing.
+                let _: Vec<SessionView> = client.get(&of(&email, "/sessions")).await?;
+                if !consent.given(&format!("replace the password of 1 account, {email}, and sign it out"))? {
+                    return Ok(());
+                }
+                let made: NewUser = client.post(&of(&email, "/password"), &serde_json::json!({})).await?;
+                print_new(&made, false)
+            })
+        }
+    }
+}
+
+fn delete(gateway: &GatewayArgs, email: &str, what: &str, consent: &ConsentArgs, words: &str) -> Result<(), CliError> {
+    gateway.run(async |client| {
+        let _: Vec<SessionView> = client.get(&of(email, "/sessions")).await?;
+        if !consent.given(words)? {
+            return Ok(());
+        }
+        let done: Done = client.delete(&of(email, what)).await?;
+        print::line(&done.done)
+    })
+}
+
+fn print_new(made: &NewUser, json: bool) -> Result<(), CliError> {
+    if json {
+        return print::json(made);
+    }
+    let mut fields = vec![("email", made.user.email.clone()), ("roles", made.user.roles.join(","))];
+    if let Some(password) = &made.initial_password {
+        fields.push(("initial password", format!("{password} (for the first sign-in, within 72 hours)")));
+    }
+    print::text(&print::fields(&fields))
+}
+
+fn first_line(path: &Path) -> Result<Zeroizing<String>, CliError> {
+    let failed = |error: std::io::Error| CliError::new(Exit::Usage, format!("{}: {error}", path.display()));
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin()).map_err(failed)?
+    } else {
+        std::fs::read_to_string(path).map_err(failed)?
+    };
+    let text = Zeroizing::new(text);
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        return Err(CliError::new(Exit::Usage, format!("{}: there is no password in it", path.display())));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
+}

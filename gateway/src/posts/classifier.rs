@@ -1,0 +1,100 @@
+//! The classifier as this room needs it: a narrow trait, so that the model can be tried, replaced and made to fail.
+
+use crate::ids::TenantId;
+
+use super::{Body, Post, Reason};
+
+/// What the classifier sees of a post.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Facts {
+    /// The title.
+    pub title: String,
+    /// The text.
+    pub text: String,
+    /// The language, if it is known.
+    pub lang: Option<String>,
+    /// The author's name.
+    pub author_name: Option<String>,
+    /// The author's mail address.
+    pub author_email: Option<String>,
+    /// The author's web page.
+    pub author_url: Option<String>,
+    /// Seconds that the author has had an account.
+    pub author_age: Option<u64>,
+    /// Posts of this author that were published before.
+    pub author_published: u32,
+    /// Posts of this author that were spam.
+    pub author_spam: u32,
+}
+
+impl Facts {
+    /// The facts of a post that is kept.
+    pub fn of(post: &Post, body: &Body) -> Self {
+        Self {
+            title: post.title.clone(),
+            text: body.text.clone(),
+            lang: post.lang.clone(),
+            author_name: post.author_name.clone(),
+            author_email: post.author_email.clone(),
+            author_url: post.author_url.clone(),
+            author_age: post.author_since.map(|since| post.received.since(since).as_secs()),
+            // What the author did since must not change what is learned of this post.
+            author_published: 0,
+            author_spam: 0,
+        }
+    }
+}
+
+/// A verdict in numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// Calibrated probability of spam, 0 to 1.
+    pub probability: f64,
+    /// The strongest signals first.
+    pub reasons: Vec<Reason>,
+}
+
+/// The classifier cannot say; the post waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("classifier: {0}")]
+pub struct ClassifierError(pub String);
+
+/// Scores posts, and learns from decisions tenant by tenant. All calls hold a processor: use the blocking pool.
+pub trait Classifier: Send + Sync + 'static {
+    /// The score of a post for this tenant.
+    fn score(&self, tenant: TenantId, facts: &Facts) -> Result<Score, ClassifierError>;
+
+    /// Learns a person's word on post `number`; a later word on the same number replaces the earlier one.
+    fn learn(&self, tenant: TenantId, number: u64, facts: &Facts, spam: bool);
+
+    /// Forgets what was learned of post `number`, exactly.
+    fn unlearn(&self, tenant: TenantId, number: u64);
+
+    /// Everything that was learned for the tenant, to be kept.
+    fn save(&self, tenant: TenantId) -> Vec<u8>;
+
+    /// Takes what [`Classifier::save`] gave.
+    fn load(&self, tenant: TenantId, saved: &[u8]) -> Result<(), ClassifierError>;
+}
+
+/// No classifier: every post waits for a person.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct NoClassifier;
+
+impl Classifier for NoClassifier {
+    fn score(&self, _: TenantId, _: &Facts) -> Result<Score, ClassifierError> {
+        Err(ClassifierError("there is none".into()))
+    }
+
+    fn learn(&self, _: TenantId, _: u64, _: &Facts, _: bool) {}
+
+    fn unlearn(&self, _: TenantId, _: u64) {}
+
+    fn save(&self, _: TenantId) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn load(&self, _: TenantId, _: &[u8]) -> Result<(), ClassifierError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! The web listener: pages for people, JSON for programs, and who may have which.
+//!
+//! Promises: every route stands in one table with the roles that may use it ([`route::Route`]), and the guard asks before
+//! the handler runs; a handler sees only what the caller's [`role::Reach`] covers; pages work without a script and load
+//! nothing from elsewhere. Refuses requests that another site has a browser send.
+
+pub mod accounts;
+mod assets;
+pub mod caller;
+pub mod control;
+mod cookie;
+mod csrf;
+mod device;
+pub mod guard;
+mod headers;
+pub mod language;
+pub mod login;
+mod overview;
+pub mod page;
+pub mod role;
+pub mod route;
+pub mod site;
+pub mod state;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::{Router, middleware};
+
+pub use caller::{Caller, MaybeCaller};
+pub use page::{Layout, PageResult};
+pub use route::{Access, Route};
+pub use state::{Rooms, WebState};
+
+use crate::admin::Problem;
+use site::Site;
+
+/// The largest body of a request; a route that takes more says so itself.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// Every route of the web listener. A room with routes of its own adds its table here.
+pub fn table() -> Vec<Route> {
+    [assets::ROUTES, login::ROUTES, overview::ROUTES].concat()
+}
+
+/// The router of one web listener. It needs the peer's address (`ConnectInfo<SocketAddr>`).
+pub fn router(rooms: Arc<Rooms>, site: Site) -> Router {
+    let secure = site.secure;
+    let state = WebState { rooms, site: Arc::new(site) };
+    let routes = route::router(&state, &table())
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .fallback(|| async { Problem::not_found("there is no such page") })
+        .layer(middleware::from_fn_with_state(state.clone(), page::problems_as_pages))
+        .with_state(state);
+    // The verb is split off before the routes are asked, so this stands around them.
+    Router::new()
+        .fallback_service(routes)
+        .layer(middleware::map_request(route::split_verb))
+        .layer(middleware::from_fn(move |request, next| headers::add(secure, request, next)))
+}

@@ -1,0 +1,140 @@
+//! What every page has around its content: language, navigation, who is signed in; and how a page or an error becomes
+//! an answer.
+//!
+//! A page is an askama template that extends `layout.html` and has a field `layout: Layout`.
+
+use askama::Template;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::assets::asset;
+use super::caller::{Caller, Who};
+use super::language::Language;
+use super::role::Role;
+use super::route::is_page;
+use super::state::WebState;
+use super::words::Words;
+use crate::admin::Problem;
+
+/// An entry of the navigation.
+pub struct NavigationItem {
+    /// Where it leads.
+    pub path: &'static str,
+    /// Its text.
+    pub text: &'static str,
+    /// Is the page below it?
+    pub current: bool,
+}
+
+/// What a page has around its content. An extractor: take it as an argument.
+pub struct Layout {
+    /// The language.
+    pub language: Language,
+    /// The common texts.
+    pub words: &'static Words,
+    /// Who is signed in.
+    pub email: Option<String>,
+    /// The entries that the caller's roles admit.
+    pub navigation: Vec<NavigationItem>,
+    /// The path and query of this page, for the language switch.
+    pub here: String,
+}
+
+impl Layout {
+    /// The layout for a request with these headers and path.
+    pub fn new(caller: Option<&Caller>, language: Language, here: &str) -> Self {
+        let words = Words::of(language);
+        let email = caller.and_then(|caller| match &caller.who {
+            Who::Person { email, .. } => Some(email.clone()),
+            Who::Token { .. } => None,
+        });
+        let navigation = caller.map(|caller| navigation(caller, words, here)).unwrap_or_default();
+        Self { language, words, email, navigation, here: here.to_owned() }
+    }
+
+    /// The address of an asset.
+    pub fn asset(&self, name: &str) -> &'static str {
+        asset(name)
+    }
+
+    /// The other language, for the switch.
+    pub fn other(&self) -> Language {
+        self.language.pick(Language::Ja, Language::En)
+    }
+}
+
+fn navigation(caller: &Caller, words: &'static Words, here: &str) -> Vec<NavigationItem> {
+    use Role::{Admin, Auditor, Moderator, Owner};
+    let entries: [(&'static str, &'static str, &[Role]); 5] = [
+        ("/", words.overview, &Role::ALL),
+        ("/domains", words.domains, &[Owner, Admin, Auditor]),
+        ("/queue", words.queue, &[Owner, Admin, Auditor]),
+        ("/moderation", words.moderation, &[Owner, Admin, Moderator, Auditor]),
+        ("/audit", words.audit, &[Owner, Auditor]),
+    ];
+    let below = |path: &str| if path == "/" { here == "/" } else { here.starts_with(path) };
+    let admitted = entries.into_iter().filter(|(_, _, roles)| caller.has_any(roles));
+    admitted.map(|(path, text, _)| NavigationItem { path, text, current: below(path) }).collect()
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Layout {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let here = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        Ok(Self::new(parts.extensions.get::<Caller>(), Language::of(&parts.headers), here))
+    }
+}
+
+/// The answer of a page's handler.
+pub type PageResult = Result<Response, Problem>;
+
+/// Writes a page.
+pub fn show(page: &impl Template) -> PageResult {
+    show_as(StatusCode::OK, page)
+}
+
+/// Writes a page with a status of its own.
+pub fn show_as(status: StatusCode, page: &impl Template) -> PageResult {
+    let text = page.render().map_err(|error| Problem::internal(format!("page: {error}")))?;
+    Ok((status, Html(text)).into_response())
+}
+
+/// Leads a browser on after a form: 303, so that a reload does not send the form again.
+pub fn see_other(path: &str) -> Response {
+    // A path of ours is ASCII; anything else could only come from a mistake here.
+    let location = HeaderValue::from_str(path).unwrap_or_else(|_| HeaderValue::from_static("/"));
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage {
+    layout: Layout,
+    title: String,
+    detail: String,
+}
+
+/// Makes a page of the problem that a page's handler answered with.
+pub(super) async fn problems_as_pages(State(_): State<WebState>, request: Request, next: Next) -> Response {
+    if !is_page(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let language = Language::of(request.headers());
+    let here = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let response = next.run(request).await;
+    let Some(problem) = response.extensions().get::<Problem>() else { return response };
+    let caller = response.extensions().get::<Caller>();
+    let words = Words::of(language);
+    let title = match problem.status {
+        403 => words.forbidden.to_owned(),
+        404 => words.not_found.to_owned(),
+        _ => problem.title.clone(),
+    };
+    let page = ProblemPage { layout: Layout::new(caller, language, &here), title, detail: problem.detail.clone() };
+    let status = response.status();
+    show_as(status, &page).unwrap_or(response)
+}

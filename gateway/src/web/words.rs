@@ -1,0 +1,38 @@
+//! The texts that all pages share. Each page has a table of its own beside its handlers.
+
+use crate::words;
+
+words! {
+    /// Texts of the layout and of errors.
+    Words {
+        product: "Waxseal" | "Waxseal",
+        skip: "Skip to content" | "本文へ移動",
+        main_navigation: "Main" | "メイン",
+        overview: "Overview" | "概要",
+        domains: "Domains" | "ドメイン",
+        queue: "Queue" | "送信キュー",
+        moderation: "Moderation" | "モデレーション",
+        audit: "Audit" | "監査記録",
+        account: "Account" | "アカウント",
+        sign_in: "Sign in" | "ログイン",
+        sign_out: "Sign out" | "ログアウト",
+        other_language: "日本語" | "English",
+        forbidden: "Not allowed" | "許可されていません",
+        not_found: "Not found" | "見つかりません",
+        back_to_overview: "Back to the overview" | "概要に戻る",
+        cancel: "Cancel" | "キャンセル",
+        save: "Save" | "保存",
+        yes: "Yes" | "はい",
+        no: "No" | "いいえ",
+        never: "never" | "なし",
+        all_tenants: "all tenants" | "すべてのテナント",
+        tenant: "Tenant" | "テナント",
+        more: "Show more" | "さらに表示",
+        copy: "Copy" | "コピー",
+        copied: "Copied" | "コピーしました",
+        owner: "owner" | "オーナー",
+        admin: "admin" | "管理者",
+        moderator: "moderator" | "モデレーター",
+        auditor: "auditor" | "監査者",
+    }
+}
