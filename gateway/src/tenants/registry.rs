@@ -151,6 +151,11 @@ impl Registry {
         *self.rules.write() = rules;
     }
 
+    /// Only which keys a new domain gets.
+    pub fn set_default_algorithms(&self, algorithms: Vec<Algorithm>) {
+        self.rules.write().algorithms = algorithms;
+    }
+
     /// What [`Registry::set_key_rules`] set.
     pub fn key_rules(&self) -> KeyRules {
         self.rules.read().clone()
