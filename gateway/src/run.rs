@@ -5,7 +5,9 @@
 //! writes its last checkpoint. A reload changes what can change without a restart and says what cannot.
 
 mod control;
+mod delivery;
 mod error;
+mod keys;
 mod posts;
 mod sign;
 mod tenancy;
@@ -21,27 +23,24 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use waxseal_keys::life;
 use waxseal_keys::sealing::KeyEncryptionKey;
 
 use crate::admin::server as admin;
 use crate::cli::{CliError, Exit};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
-use crate::deliver::{Courier, TcpDialer};
+use crate::deliver::Courier;
 use crate::ids::TenantId;
 use crate::observe::{Event, emit};
 use crate::pipeline::{Acceptor, Pipeline, Stages};
 use crate::posts::Posts;
-use crate::resolver::HickoryResolver;
-use crate::resolver::authority::AuthorityClient;
 use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{self, Scheduler, SchedulerParts};
 use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
 use crate::store::journal::TenantKeys;
 use crate::store::{self, LocalStore};
 use crate::tenants::steward::Steward;
-use crate::tenants::{KeyRules, Registry};
+use crate::tenants::Registry;
 use crate::threads::Processors;
 use crate::web::accounts::Accounts;
 
@@ -97,11 +96,8 @@ impl Gateway {
         let posts = posts::open(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
 
-        let resolver = Arc::new(HickoryResolver::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?);
-        let authorities = Arc::new(AuthorityClient::new(resolver.clone(), &config.dns));
-        let steward = Arc::new(Steward::new(registry.clone(), authorities, store.clone(), clock.clone()));
-        let courier = Courier::new(&config, resolver, Arc::new(TcpDialer), clock.clone());
-        let courier = Arc::new(courier.map_err(|e| RunError::Tls(e.to_string()))?);
+        let courier = delivery::open_courier(&config, &registry, clock.clone())?;
+        let steward = keys::open_steward(&config, &registry, &store, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let scheduler = Scheduler::new(SchedulerParts {
             store: store.clone(),
@@ -230,7 +226,7 @@ impl Gateway {
         let new = config::load(path).map_err(|e| e.to_string())?;
         let settings = schedule_settings(&new).map_err(|e| e.to_string())?;
         let server = tls::server_config(&new).map_err(|e| e.to_string())?;
-        let rules = key_rules(&new).map_err(|e| e.to_string())?;
+        let rules = keys::rules(&new).map_err(|e| e.to_string())?;
         let old = self.config.read().clone();
         let mut notes = vec!["configuration read; redaction, queue and delivery policy are in force".to_owned()];
         if let Some(server) = server {
@@ -243,7 +239,8 @@ impl Gateway {
             ("[[listen]]", format!("{:?}", old.listeners) != format!("{:?}", new.listeners)),
             ("[limits]", format!("{:?}", old.limits) != format!("{:?}", new.limits)),
             ("[dns] servers", old.dns.servers != new.dns.servers),
-            ("[dns] authority_port", old.dns.authority_port != new.dns.authority_port),
+            ("[dns] trust_anchor", old.dns.trust_anchor != new.dns.trust_anchor),
+            ("[delivery] dane", old.delivery.dane != new.delivery.dane),
         ];
         notes.extend(
             restart.iter().filter(|(_, changed)| *changed).map(|(key, _)| format!("{key} changed: needs a restart")),
@@ -263,7 +260,11 @@ impl Gateway {
     async fn watch_gauges(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             let gateway = self.clone();
-            let _ = tokio::task::spawn_blocking(move || control::set_gauges(&gateway.store)).await;
+            let look = move || {
+                control::set_gauges(&gateway.store);
+                gateway.courier.sweep();
+            };
+            let _ = tokio::task::spawn_blocking(look).await;
             let _ = tokio::time::timeout(Duration::from_secs(10), stop.wait_for(|stop| *stop)).await;
         }
     }
@@ -347,23 +348,8 @@ fn read_kek(config: &Config) -> Result<KeyEncryptionKey, RunError> {
 fn open_registry(config: &Config, kek: &KeyEncryptionKey, clock: Arc<dyn Clock>) -> Result<Arc<Registry>, RunError> {
     let registry = Registry::open(&config.data_dir, kek, clock).map_err(|e| RunError::Control(e.to_string()))?;
     registry.opening_events().iter().for_each(emit);
-    registry.set_key_rules(key_rules(config)?);
+    registry.set_key_rules(keys::rules(config)?);
     Ok(Arc::new(registry))
-}
-
-fn key_rules(config: &Config) -> Result<KeyRules, RunError> {
-    let algorithms: Result<Vec<_>, _> = config.dkim.algorithms.iter().map(|name| name.parse()).collect();
-    let policy = life::Policy {
-        rotate_every: config.dkim.rotate_every,
-        prepublish: config.dkim.prepublish,
-        overlap: config.dkim.overlap,
-        keep_retired: config.dkim.keep_retired,
-        ..life::Policy::default()
-    };
-    Ok(KeyRules {
-        algorithms: algorithms.map_err(|e: waxseal_keys::UnknownAlgorithm| RunError::Control(e.to_string()))?,
-        policy: policy.for_queue(config.queue.expire_after),
-    })
 }
 
 fn open_store(config: &Config, registry: &Arc<Registry>, clock: Arc<dyn Clock>) -> Result<Arc<LocalStore>, RunError> {

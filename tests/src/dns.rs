@@ -102,6 +102,14 @@ impl Dns {
         self
     }
 
+    /// The only text that stands at a name from now on.
+    pub fn replace_txt(&self, owner: &str, text: &str) -> &Self {
+        if let Some(records) = self.zone.lock().records.get_mut(&name(owner)) {
+            records.retain(|data| data.record_type() != RecordType::TXT);
+        }
+        self.txt(owner, text)
+    }
+
     /// An alias.
     pub fn cname(&self, owner: &str, target: &str) -> &Self {
         self.add(owner, RData::CNAME(CNAME(name(target))));

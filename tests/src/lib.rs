@@ -10,6 +10,7 @@ pub mod client;
 pub mod disk;
 pub mod dns;
 pub mod gateway;
+pub mod https;
 pub mod load;
 pub mod need;
 pub mod peers;

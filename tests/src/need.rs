@@ -29,6 +29,8 @@ pub enum Need {
     Dkimpy,
     /// nodemailer under target/peers, and Node.js.
     Nodemailer,
+    /// BIND with its tools for keys and signatures.
+    Bind,
     /// libfaketime, under which a program sees the time that a file says.
     FakeTime,
     /// Root and loop devices: a file system of the test's own.
@@ -46,6 +48,7 @@ impl fmt::Display for Need {
             Self::Python => "Python",
             Self::Dkimpy => "dkimpy",
             Self::Nodemailer => "nodemailer",
+            Self::Bind => "BIND and its DNSSEC tools",
             Self::FakeTime => "libfaketime",
             Self::OwnFileSystem => "root, mount and loop devices",
         })
@@ -83,6 +86,7 @@ impl Need {
             Self::Python => program("python3"),
             Self::Dkimpy => peers().join("venv/bin/dkimverify").exists(),
             Self::Nodemailer => program("node") && peers().join("node/node_modules/nodemailer").exists(),
+            Self::Bind => program("named") && program("dnssec-signzone"),
             Self::FakeTime => fake_time_library().is_some(),
             Self::OwnFileSystem => is_root() && crate::disk::can_mount(),
         }

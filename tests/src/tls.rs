@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PublicKeyData};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -17,11 +17,14 @@ pub struct Authority {
 }
 
 /// A certificate with its key, as PEM.
+#[derive(Clone)]
 pub struct Certified {
     /// The certificate.
     pub certificate: String,
     /// The key.
     pub key: String,
+    /// A TLSA record's data that names the key whole (DANE-EE, SPKI, no digest).
+    pub tlsa: String,
     config: Arc<ServerConfig>,
 }
 
@@ -45,6 +48,11 @@ impl Authority {
         self.issuer.pem()
     }
 
+    /// A TLSA record's data that names the authority's certificate whole (DANE-TA).
+    pub fn tlsa(&self) -> String {
+        format!("2 0 0 {}", hex(self.issuer.der()))
+    }
+
     /// A certificate for these names and addresses.
     pub fn certify(&self, names: &[&str]) -> Certified {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -57,7 +65,8 @@ impl Authority {
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret))
             .expect("the key belongs to the certificate");
-        Certified { certificate: certificate.pem(), key: key.serialize_pem(), config: Arc::new(config) }
+        let tlsa = format!("3 1 0 {}", hex(&key.subject_public_key_info()));
+        Certified { certificate: certificate.pem(), key: key.serialize_pem(), tlsa, config: Arc::new(config) }
     }
 
     /// A client's end over `stream`, to a host that must prove `name` by this authority.
@@ -75,6 +84,10 @@ impl Authority {
         tls.conn.complete_io(&mut tls.sock)?;
         Ok(tls)
     }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().concat()
 }
 
 impl Default for Authority {

@@ -161,7 +161,8 @@ fn level(text: &str) -> TlsLevel {
     match text {
         "opportunistic" => TlsLevel::Opportunistic,
         "require" => TlsLevel::Require,
-        _ => TlsLevel::Verify,
+        "verify" => TlsLevel::Verify,
+        _ => TlsLevel::DaneOnly,
     }
 }
 
@@ -207,7 +208,8 @@ fn dns(values: &Values) -> Dns {
         servers: section
             .list("servers", |value| if let Value::Socket(address) = value { Some(*address) } else { None }),
         smtp_port: u16::try_from(section.integer("smtp_port")).unwrap_or(25),
-        authority_port: u16::try_from(section.integer("authority_port")).unwrap_or(53),
+        https_port: u16::try_from(section.integer("https_port")).unwrap_or(443),
+        trust_anchor: maybe_path(section.text("trust_anchor")),
     }
 }
 

@@ -25,7 +25,7 @@ const DAY: u64 = 86_400;
 const YEARS: u64 = 3650 * DAY;
 const MB: u64 = 1_000_000;
 const TB: u64 = 1_000_000_000_000;
-const TLS_LEVEL: Kind = Choice(&["opportunistic", "require", "verify"]);
+const TLS_LEVEL: Kind = Choice(&["opportunistic", "require", "verify", "dane-only"]);
 
 /// The whole file, in the order of the example.
 pub(super) const SECTIONS: &[Section] = &[
@@ -266,21 +266,16 @@ pub(super) const SECTIONS: &[Section] = &[
                 "tls",
                 TLS_LEVEL,
                 Is("\"opportunistic\""),
-                "opportunistic | require (encrypted) | verify (encrypted to a host that proves its name)",
+                "opportunistic | require (encrypted) | verify (encrypted to a host that proves its name) | dane-only (that TLSA records prove)",
             ),
-            key(
-                "mta_sts",
-                Boolean,
-                Is("true"),
-                "MTA-STS (RFC 8461). Accepted and checked, but not honoured by this version yet: use tls = \"verify\" for destinations that matter.",
-            ),
+            key("mta_sts", Boolean, Is("true"), "Honour the policies of recipient domains (MTA-STS, RFC 8461)."),
             key(
                 "dane",
                 Boolean,
                 Is("true"),
-                "DANE (RFC 7672). Accepted and checked, but not honoured by this version yet: use tls = \"verify\" for destinations that matter.",
+                "Honour TLSA records of receiving hosts (DANE, RFC 7672); needs DNS servers that pass DNSSEC signatures on.",
             ),
-            key("ca_file", MaybePath, Is("\"\""), "Extra trust anchors (PEM) for verified TLS."),
+            key("ca_file", MaybePath, Is("\"\""), "Extra trust anchors (PEM) for verified TLS and MTA-STS."),
             key(
                 "connections_per_destination",
                 Integer(1, 10_000),
@@ -363,10 +358,16 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             key("smtp_port", Integer(1, 65_535), Is("25"), "The port that MX hosts are dialled on; tests set another."),
             key(
-                "authority_port",
+                "https_port",
                 Integer(1, 65_535),
-                Is("53"),
-                "The port that authoritative servers are asked on; tests set another.",
+                Is("443"),
+                "The port that MTA-STS policies are fetched from; tests set another.",
+            ),
+            key(
+                "trust_anchor",
+                MaybePath,
+                Is("\"\""),
+                "A file of DNSKEY records that DNSSEC validation begins at, instead of the keys of the Internet's root.",
             ),
         ],
     ),

@@ -283,8 +283,10 @@ pub struct Dns {
     pub servers: Vec<SocketAddr>,
     /// The port that MX hosts are dialled on.
     pub smtp_port: u16,
-    /// The port that authoritative servers are asked on.
-    pub authority_port: u16,
+    /// The port that MTA-STS policies are fetched from.
+    pub https_port: u16,
+    /// DNSKEY records that validation begins at; `None`: the root's own.
+    pub trust_anchor: Option<PathBuf>,
 }
 
 /// Posts for help centers: from which probability on they are published or taken for spam without a person.

@@ -17,7 +17,8 @@ use super::link::{Extensions, Link, LinkError};
 use super::outcome::{DialogueStage, HostVerdict, RemoteReply, TlsFacts, greeting_verdict};
 use super::targets::Target;
 use super::tls::{TlsClients, facts};
-use super::tls_policy::{Decision, level_name};
+use super::tls_policy::Decision;
+use super::tls_report::{FailureKind, TlsFailure};
 use crate::config::DialogueTimeouts;
 use crate::message::DomainName;
 use crate::observe;
@@ -33,6 +34,8 @@ pub struct Approach<'a> {
     pub tls: &'a TlsClients,
     /// What TLS is wanted.
     pub decision: Decision,
+    /// Is a certificate that need prove nothing judged all the same, for the report (MTA-STS mode `testing`)?
+    pub judged: bool,
     /// Our name.
     pub ehlo: &'a DomainName,
     /// Our address.
@@ -48,14 +51,16 @@ pub struct HostFailure {
     pub stage: DialogueStage,
     /// The host.
     pub host: String,
-    /// Its address.
-    pub address: IpAddr,
+    /// Its address; `None` if it was not even dialled.
+    pub address: Option<IpAddr>,
     /// Its reply, if that is what decided.
-    pub reply: Option<RemoteReply>,
+    pub reply: Option<Box<RemoteReply>>,
     /// In our words.
     pub note: String,
     /// What it means for the destination.
     pub verdict: HostVerdict,
+    /// What was wrong with TLS, if that is why.
+    pub tls: Option<Box<TlsFailure>>,
 }
 
 /// How the attempt at TLS ended.
@@ -80,6 +85,7 @@ impl Approach<'_> {
             Secured::Broken(failure) if self.decision.plain_text => {
                 let mut link = self.greeted(target).await?;
                 link.note = format!("TLS failed and the letter went in plain text: {}", failure.note);
+                link.tls_failure = failure.tls.map(|failure| *failure);
                 Ok(link)
             }
             Secured::Broken(failure) | Secured::Failed(failure) => Err(failure),
@@ -87,11 +93,13 @@ impl Approach<'_> {
     }
 
     fn count_tls(&self, version: &str, result: &str) {
-        observe::metrics::delivery_tls(version, level_name(self.decision.level), result);
+        observe::metrics::delivery_tls(version, self.decision.name().text(), result);
     }
 
-    fn without_tls(&self, link: Link, target: &Target, why: &str) -> Result<Link, HostFailure> {
+    fn without_tls(&self, mut link: Link, target: &Target, why: &str) -> Result<Link, HostFailure> {
+        let lack = TlsFailure::new(FailureKind::StarttlsNotSupported, "no-starttls");
         if self.decision.plain_text {
+            link.tls_failure = Some(lack);
             return Ok(link);
         }
         let note = format!("{why}, but {} wants TLS", self.decision.decided_by.words());
@@ -100,7 +108,7 @@ impl Approach<'_> {
         } else {
             HostVerdict::Unavailable
         };
-        Err(HostFailure { verdict, ..failure(target, DialogueStage::Tls, note) })
+        Err(HostFailure { verdict, tls: Some(Box::new(lack)), ..failure(target, DialogueStage::Tls, note) })
     }
 
     /// TCP, greeting, EHLO.
@@ -123,7 +131,7 @@ impl Approach<'_> {
             tokio::spawn(link.quit());
             return Err(HostFailure {
                 verdict,
-                reply: Some(reply),
+                reply: Some(Box::new(reply)),
                 ..failure(target, DialogueStage::Greeting, "the server does not want to talk".into())
             });
         }
@@ -150,7 +158,7 @@ impl Approach<'_> {
         tokio::spawn(link.quit());
         let reply = RemoteReply { text: reply.text.chars().take(1_000).collect(), ..reply };
         let refusal = failure(target, DialogueStage::Ehlo, "the server refuses our name".into());
-        Err(HostFailure { reply: Some(reply), ..refusal })
+        Err(HostFailure { reply: Some(Box::new(reply)), ..refusal })
     }
 
     /// STARTTLS, the handshake, and EHLO again.
@@ -159,7 +167,7 @@ impl Approach<'_> {
             Ok(reply) => reply,
             Err(error) => {
                 self.count_tls("none", "failed");
-                return Secured::Broken(failure(target, DialogueStage::Tls, format!("STARTTLS: {error}")));
+                return Secured::Broken(broken_tls(target, format!("STARTTLS: {error}")));
             }
         };
         if reply.code != 220 {
@@ -171,9 +179,11 @@ impl Approach<'_> {
                     Secured::Ready(Box::new(link))
                 }
                 // The refusal may be a passing one (454): it is not the lack of the extension.
-                Err(lost) => {
-                    Secured::Failed(HostFailure { verdict: HostVerdict::Unavailable, reply: Some(reply), ..lost })
-                }
+                Err(lost) => Secured::Failed(HostFailure {
+                    verdict: HostVerdict::Unavailable,
+                    reply: Some(Box::new(reply)),
+                    ..lost
+                }),
             };
         }
         let stream = match link.into_stream() {
@@ -181,14 +191,15 @@ impl Approach<'_> {
             Err(error) => {
                 // Somebody is in the middle; to go on in plain text would be to give in.
                 self.count_tls("none", "failed");
-                return Secured::Failed(failure(target, DialogueStage::Tls, error.to_string()));
+                return Secured::Failed(broken_tls(target, error.to_string()));
             }
         };
         match self.handshake(stream, target).await {
-            Ok((stream, agreed)) => {
+            Ok((stream, agreed, judgement)) => {
                 self.count_tls(&agreed.version, if agreed.verified { "verified" } else { "unverified" });
                 let mut link = Link::new(stream, &target.host, target.address.ip());
                 link.tls = Some(agreed);
+                link.tls_failure = judgement;
                 match self.introduce(link, target).await {
                     Ok(link) => Secured::Ready(Box::new(link)),
                     Err(lost) => Secured::Failed(lost),
@@ -205,15 +216,18 @@ impl Approach<'_> {
         &self,
         stream: Box<dyn Stream>,
         target: &Target,
-    ) -> Result<(Box<dyn Stream>, TlsFacts), HostFailure> {
-        let lost = |note: String| failure(target, DialogueStage::Tls, note);
-        let config = self.tls.client(self.decision.proof).map_err(|error| lost(error.to_string()))?;
+    ) -> Result<(Box<dyn Stream>, TlsFacts, Option<TlsFailure>), HostFailure> {
+        let lost = |note: String| broken_tls(target, note);
+        let config = self.tls.client(&self.decision.proof).map_err(|error| lost(error.to_string()))?;
         let limit = self.timeouts.command;
         let name = server_name(target);
-        match timeout(limit, TlsConnector::from(config).connect(name, stream)).await {
+        match timeout(limit, TlsConnector::from(config).connect(name.clone(), stream)).await {
             Ok(Ok(stream)) => {
-                let agreed = facts(stream.get_ref().1, self.decision.proof, self.decision.level);
-                Ok((Box::new(stream), agreed))
+                let connection = stream.get_ref().1;
+                let agreed = facts(connection, &self.decision);
+                let chain = connection.peer_certificates().filter(|_| self.judged).unwrap_or_default();
+                let judged = if self.judged { self.tls.judge(chain, &name) } else { Ok(()) };
+                Ok((Box::new(stream), agreed, judged.err().map(|error| TlsFailure::of_certificate(&error))))
             }
             Ok(Err(error)) => Err(self.failed_handshake(&error, target)),
             Err(_) => Err(lost(format!("no TLS handshake within {} s", limit.as_secs()))),
@@ -221,10 +235,10 @@ impl Approach<'_> {
     }
 
     fn failed_handshake(&self, error: &std::io::Error, target: &Target) -> HostFailure {
-        let certificate = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            .is_some_and(|inner| matches!(inner, rustls::Error::InvalidCertificate(_)));
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let certificate = matches!(inner, Some(rustls::Error::InvalidCertificate(_)));
+        let unnamed = || TlsFailure::new(FailureKind::ValidationFailure, error.to_string());
+        let tls = inner.map_or_else(unnamed, TlsFailure::of_certificate);
         // Under REQUIRETLS a certificate that proves nothing is a definite lack; a handshake that breaks is not.
         let verdict = if certificate && self.decision.require_tls {
             HostVerdict::Unsuitable(REQUIRETLS_STATUS)
@@ -236,7 +250,7 @@ impl Approach<'_> {
         } else {
             format!("TLS handshake: {error}")
         };
-        HostFailure { verdict, ..failure(target, DialogueStage::Tls, note) }
+        HostFailure { verdict, tls: Some(Box::new(tls)), ..failure(target, DialogueStage::Tls, note) }
     }
 }
 
@@ -249,11 +263,18 @@ fn failure(target: &Target, stage: DialogueStage, note: String) -> HostFailure {
     HostFailure {
         stage,
         host: target.host.clone(),
-        address: target.address.ip(),
+        address: Some(target.address.ip()),
         reply: None,
         note,
         verdict: HostVerdict::Unavailable,
+        tls: None,
     }
+}
+
+/// A connection that broke over TLS.
+fn broken_tls(target: &Target, note: String) -> HostFailure {
+    let tls = TlsFailure::new(FailureKind::ValidationFailure, note.clone());
+    HostFailure { tls: Some(Box::new(tls)), ..failure(target, DialogueStage::Tls, note) }
 }
 
 /// `connection refused`, without the number of the operating system.

@@ -7,6 +7,7 @@
 
 mod attempt;
 mod explain;
+mod plan;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,17 +21,17 @@ use super::connect::{Approach, HostFailure};
 use super::dialer::Dialer;
 use super::dialogue::{Ending, Needs, Setting, transact};
 use super::link::Link;
+use super::mta_sts::MtaSts;
 use super::outcome::{DialogueStage, HostVerdict, Outcome, Scene};
 use super::pool::{Pool, PoolKey};
 use super::targets::{self, MxHost, NoTarget, Surroundings, Target};
 use super::tls::{TlsClients, TlsSetupError};
-use super::tls_policy::{Decision, Wishes, decide};
 use super::{Destination, DestinationKind, DestinationLimits, SiteRules, Transaction};
 use crate::clock::Clock;
-use crate::config::{Config, Delivery, Egress, ListenerKind, Site};
+use crate::config::{Config, Delivery, Dns, Egress, ListenerKind, Site};
 use crate::message::{DomainName, Mailbox};
 use crate::resolver::Resolver;
-use crate::sign::TlsLevel;
+use crate::store::ledger::Ledger;
 
 /// Recipients of one transaction where the server does not tell its limit (RFC 5321 §4.5.3.1.8).
 const RECIPIENTS_AT_ONCE: usize = 100;
@@ -64,14 +65,14 @@ impl Parts {
         });
         let doors = doors.flat_map(|listener| &listener.addresses).filter(|door| door.port() == smtp_port);
         let doors = doors.map(std::net::SocketAddr::ip);
-        Self::of(config.hostname.clone(), config.delivery.clone(), config.egress.clone(), smtp_port, doors)
+        Self::of(config.hostname.clone(), config.delivery.clone(), config.egress.clone(), &config.dns, doors)
     }
 
     fn of(
         hostname: DomainName,
         delivery: Delivery,
         egress: Vec<Egress>,
-        smtp_port: u16,
+        dns: &Dns,
         doors: impl Iterator<Item = IpAddr>,
     ) -> Result<Self, CourierError> {
         let names = egress.iter().map(|egress| egress.ehlo.clone());
@@ -79,8 +80,9 @@ impl Parts {
         let surroundings = Surroundings {
             own_names: names.chain([hostname.clone()]).collect(),
             own_addresses: addresses.filter(|address| !address.is_unspecified()).collect(),
-            allow_loopback_mx: smtp_port != 25,
-            smtp_port,
+            allow_loopback_mx: dns.smtp_port != 25,
+            smtp_port: dns.smtp_port,
+            https_port: dns.https_port,
         };
         let tls = TlsClients::new(delivery.ca_file.as_deref())?;
         Ok(Self { hostname, delivery, egress, surroundings, tls })
@@ -114,14 +116,6 @@ impl Parts {
             rate: rules.rate,
         }
     }
-
-    fn decide(&self, destination: &Destination, rules: &SiteRules, sender: TlsLevel, require_tls: bool) -> Decision {
-        let route = match &destination.kind {
-            DestinationKind::Route { tls, .. } => *tls,
-            DestinationKind::Mx(_) => None,
-        };
-        decide(&Wishes { default: self.delivery.tls, sender, site: rules.tls, route, require_tls })
-    }
 }
 
 fn rules_of(site: &Site) -> SiteRules {
@@ -140,6 +134,7 @@ pub struct Courier {
     dialer: Arc<dyn Dialer>,
     clock: Arc<dyn Clock>,
     pool: Arc<Pool>,
+    mta_sts: MtaSts,
     /// The MX hosts that each domain had last, so that [`Courier::limits_for`] need not ask DNS.
     seen: Mutex<HashMap<DomainName, Arc<[DomainName]>>>,
 }
@@ -151,14 +146,22 @@ impl Courier {
         resolver: Arc<dyn Resolver>,
         dialer: Arc<dyn Dialer>,
         clock: Arc<dyn Clock>,
+        ledger: Arc<dyn Ledger>,
     ) -> Result<Self, CourierError> {
-        Ok(Self::of(Parts::new(config)?, resolver, dialer, clock))
+        Ok(Self::of(Parts::new(config)?, resolver, dialer, clock, ledger))
     }
 
-    fn of(parts: Parts, resolver: Arc<dyn Resolver>, dialer: Arc<dyn Dialer>, clock: Arc<dyn Clock>) -> Self {
+    fn of(
+        parts: Parts,
+        resolver: Arc<dyn Resolver>,
+        dialer: Arc<dyn Dialer>,
+        clock: Arc<dyn Clock>,
+        ledger: Arc<dyn Ledger>,
+    ) -> Self {
         let pool = Pool::new(parts.delivery.connections.max(1));
         let parts = RwLock::new(Arc::new(parts));
-        Self { parts, resolver, dialer, clock, pool, seen: Mutex::default() }
+        let mta_sts = MtaSts::new(Arc::clone(&resolver), Arc::clone(&clock), ledger);
+        Self { parts, resolver, dialer, clock, pool, mta_sts, seen: Mutex::default() }
     }
 
     /// A courier of the parts that delivery uses, for its tests.
@@ -172,8 +175,10 @@ impl Courier {
         dialer: Arc<dyn Dialer>,
     ) -> Self {
         let hostname = "gw.relay.example".parse().unwrap();
-        let parts = Parts::of(hostname, delivery, egress, smtp_port, std::iter::empty()).unwrap();
-        Self::of(parts, resolver, dialer, Arc::new(crate::clock::SystemClock))
+        let dns = Dns { smtp_port, ..Dns::default() };
+        let parts = Parts::of(hostname, delivery, egress, &dns, std::iter::empty()).unwrap();
+        let ledger = Arc::new(crate::store::ledger::MemoryLedger::default());
+        Self::of(parts, resolver, dialer, Arc::new(crate::clock::SystemClock), ledger)
     }
 
     /// Takes a new configuration for everything that begins after this; idle links of the old one are closed.
@@ -238,6 +243,11 @@ impl Courier {
         names
     }
 
+    /// Forgets policies that ran out; called now and then. Blocks on the disk.
+    pub fn sweep(&self) {
+        self.mta_sts.sweep();
+    }
+
     /// Closes idle connections and waits for the farewells (two seconds at most).
     pub async fn close_idle(&self) {
         self.pool.close_idle().await;
@@ -281,47 +291,11 @@ impl Courier {
             outcomes: vec![None; transaction.recipients.len()],
             failures: Vec::new(),
             turned_away: None,
+            failed_by_sts: false,
         };
         let last_word = attempt.run().await;
         let outcomes = attempt.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| last_word.clone()));
         outcomes.collect()
-    }
-
-    /// What would be done with mail for this address, and why.
-    pub async fn explain(&self, address: &Mailbox) -> RouteExplanation {
-        let parts = self.parts();
-        let destination = self.destination(address.domain());
-        let mut explanation = RouteExplanation::new(address, &destination);
-        let mut hosts = self.known_hosts(&destination);
-        match &destination.kind {
-            DestinationKind::Route { host, port, .. } => {
-                match targets::route_targets(&*self.resolver, host, *port).await {
-                    Ok(found) => explanation.targets = found.iter().map(|target| target.address.to_string()).collect(),
-                    Err(why) => explanation.problem = Some(Problem::of(&why)),
-                }
-            }
-            DestinationKind::Mx(domain) => {
-                match targets::mx_hosts(&*self.resolver, domain, &parts.surroundings).await {
-                    Ok(found) => {
-                        hosts = self.remember_hosts(domain, &found);
-                        let (resolved, list) =
-                            targets::mx_targets(&*self.resolver, domain, &found, &parts.surroundings).await;
-                        explanation.mx = resolved.iter().map(ExplainedHost::of).collect();
-                        match list {
-                            Ok(list) => explanation.targets = list.iter().map(|t| t.address.to_string()).collect(),
-                            Err(why) => explanation.problem = Some(Problem::of(&why)),
-                        }
-                    }
-                    Err(why) => explanation.problem = Some(Problem::of(&why)),
-                }
-            }
-        }
-        let rules = parts.site(&destination, &hosts);
-        explanation.tls = Some(parts.decide(&destination, &rules, TlsLevel::Opportunistic, false));
-        explanation.limits = Some(parts.limits(&rules));
-        explanation.sources =
-            parts.egress.iter().map(|e| format!("{} ({}) as {}", e.name, e.address, e.ehlo)).collect();
-        explanation
     }
 }
 

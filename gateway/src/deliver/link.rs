@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::dialer::Stream;
 use super::outcome::{RemoteReply, TlsFacts};
 use super::reply::{ReplyError, ReplyReader};
+use super::tls_report::TlsFailure;
 
 /// How long the last words of a server are waited for when our write failed.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -144,6 +145,8 @@ pub struct Link {
     pub address: std::net::IpAddr,
     /// The TLS, if any.
     pub tls: Option<TlsFacts>,
+    /// What was wrong with TLS although the policy lets the letter go; `None` if nothing was.
+    pub tls_failure: Option<TlsFailure>,
     /// Worth remembering, for evidence.
     pub note: String,
     /// Transactions that were begun on it.
@@ -172,6 +175,7 @@ impl Link {
             host: host.to_owned(),
             address,
             tls: None,
+            tls_failure: None,
             note: String::new(),
             transactions: 0,
             must_reset: false,

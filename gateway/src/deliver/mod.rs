@@ -6,9 +6,12 @@
 
 pub mod connect;
 pub mod courier;
+pub mod dane;
 pub mod dialer;
 pub mod dialogue;
+pub mod https;
 pub mod link;
+pub mod mta_sts;
 pub mod notice;
 pub mod outcome;
 pub mod pool;
@@ -16,6 +19,7 @@ pub mod reply;
 pub mod targets;
 pub mod tls;
 pub mod tls_policy;
+pub mod tls_report;
 
 use bytes::Bytes;
 

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::tls_policy::PolicyName;
 use crate::clock::Timestamp;
-use crate::sign::TlsLevel;
 
 /// Where in the dialogue something happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -56,10 +56,10 @@ pub struct TlsFacts {
     pub version: String,
     /// The cipher suite.
     pub cipher: String,
-    /// Was the host's name proven by its certificate?
+    /// Did the certificate prove the host, by its name or by DANE?
     pub verified: bool,
-    /// The level that was asked for.
-    pub policy: TlsLevel,
+    /// The policy that was kept to.
+    pub policy: PolicyName,
 }
 
 /// What is known of an attempt.

@@ -1,7 +1,7 @@
 //! Links between letters: idle for at most 15 seconds, and never lent to a letter with another policy.
 //!
-//! The key has the MX set (not the recipient domain: domains share servers), the TLS decision and the source
-//! address, so that one domain's policy never rides on another's connection. A link is given out only if it is
+//! The key has the MX set (not the recipient domain: domains share servers), the TLS ruling for each of its hosts and
+//! the source address, so that one domain's policy never rides on another's connection. A link is given out only if it is
 //! still open and silent; whether it is really alive shows at the first reply (see [`super::dialogue::Ending::Stale`]).
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::link::Link;
-use super::tls_policy::Decision;
+use super::tls_policy::Ruling;
 
 /// How long a link may be idle. Servers wait for minutes, but each waiting link costs them one of few processes.
 pub const IDLE_TIME: Duration = Duration::from_secs(15);
@@ -22,8 +22,8 @@ pub const IDLE_TIME: Duration = Duration::from_secs(15);
 pub struct PoolKey {
     /// The route's host and port, or the MX set.
     pub site: String,
-    /// The TLS decision.
-    pub decision: Decision,
+    /// The ruling for each host, in the order of their names.
+    pub rulings: Arc<[(String, Ruling)]>,
     /// The source address' name.
     pub egress: Option<String>,
 }

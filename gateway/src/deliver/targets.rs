@@ -89,6 +89,18 @@ pub struct Surroundings {
     pub allow_loopback_mx: bool,
     /// The port of MX hosts.
     pub smtp_port: u16,
+    /// The port of MTA-STS policy hosts.
+    pub https_port: u16,
+}
+
+/// The MX hosts of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MxSet {
+    /// Best first.
+    pub hosts: Vec<MxHost>,
+    /// DNSSEC proves that they are the domain's. A domain without MX is its own host, and needs no proof of that
+    /// beyond its address'.
+    pub secure: bool,
 }
 
 /// The MX hosts of a domain, best first. A domain without MX is its own host (RFC 5321 §5.1).
@@ -96,13 +108,14 @@ pub async fn mx_hosts(
     resolver: &dyn Resolver,
     domain: &DomainName,
     surroundings: &Surroundings,
-) -> Result<Vec<MxHost>, NoTarget> {
-    let mut hosts: Vec<MxHost> = match resolver.mx(domain).await {
+) -> Result<MxSet, NoTarget> {
+    let (mut hosts, secure): (Vec<MxHost>, bool) = match resolver.mx(domain).await {
         Ok(MxAnswer::Null) => return Err(NoTarget::NullMx(domain.clone())),
-        Ok(MxAnswer::Hosts(records)) => {
-            records.into_iter().map(|mx| MxHost { preference: mx.preference, name: mx.exchange }).collect()
+        Ok(MxAnswer::Hosts { records, secure }) => {
+            let hosts = records.into_iter().map(|mx| MxHost { preference: mx.preference, name: mx.exchange });
+            (hosts.collect(), secure)
         }
-        Err(DnsFailure::NoData) => vec![MxHost { preference: 0, name: domain.clone() }],
+        Err(DnsFailure::NoData) => (vec![MxHost { preference: 0, name: domain.clone() }], true),
         Err(DnsFailure::NoSuchName) => return Err(NoTarget::NoSuchDomain(domain.clone())),
         Err(failure) => return Err(NoTarget::Dns(domain.to_string(), failure)),
     };
@@ -119,7 +132,7 @@ pub async fn mx_hosts(
         }
     }
     hosts.truncate(MAX_HOSTS);
-    Ok(hosts)
+    Ok(MxSet { hosts, secure })
 }
 
 /// What became of one MX host's addresses, for explanations.

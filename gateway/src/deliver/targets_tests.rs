@@ -11,12 +11,13 @@ fn public() -> Surroundings {
         own_addresses: ["198.51.100.1".parse().unwrap()].into(),
         allow_loopback_mx: false,
         smtp_port: 25,
+        https_port: 443,
     }
 }
 
 async fn found(resolver: &StaticResolver, surroundings: &Surroundings) -> Result<Vec<String>, NoTarget> {
     let domain = name("there.example");
-    let hosts = mx_hosts(resolver, &domain, surroundings).await?;
+    let hosts = mx_hosts(resolver, &domain, surroundings).await?.hosts;
     let targets = mx_targets(resolver, &domain, &hosts, surroundings).await.1?;
     Ok(targets.into_iter().map(|target| format!("{} {}", target.host, target.address)).collect())
 }
@@ -46,7 +47,7 @@ async fn equal_preferences_are_shuffled() {
     }
     let mut firsts = std::collections::HashSet::new();
     for _ in 0..100 {
-        firsts.insert(mx_hosts(&dns, &name("there.example"), &public()).await.unwrap()[0].name.clone());
+        firsts.insert(mx_hosts(&dns, &name("there.example"), &public()).await.unwrap().hosts[0].name.clone());
     }
     assert_eq!(firsts.len(), 2);
 }
@@ -148,7 +149,7 @@ async fn hosts_and_addresses_are_bounded() {
     }
     let targets = found(&dns, &public()).await.unwrap();
     assert_eq!(targets.len(), MAX_ADDRESSES);
-    assert_eq!(mx_hosts(&dns, &name("there.example"), &public()).await.unwrap().len(), MAX_HOSTS);
+    assert_eq!(mx_hosts(&dns, &name("there.example"), &public()).await.unwrap().hosts.len(), MAX_HOSTS);
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! TLS towards other servers: TLS 1.2 and 1.3 by rustls with aws-lc-rs, passed explicitly.
 //!
-//! Promises: one configuration and one store of sessions for each [`Proof`], so that a session that was begun
-//! without proof is never resumed where proof is needed. Where any certificate will do, the handshake's signatures
+//! Promises: one configuration and one store of sessions for each [`Proof`] (for DANE: for each set of records), so
+//! that a session that was begun without proof is never resumed where proof is needed. Where any certificate will do, the handshake's signatures
 //! are still checked: whoever answers holds the key of the certificate that is written down as evidence.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -14,12 +16,16 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use super::dane::{DaneVerifier, TlsaSet};
 use super::outcome::TlsFacts;
-use super::tls_policy::Proof;
-use crate::sign::TlsLevel;
+use super::tls_policy::{Decision, Proof};
 
 /// Sessions that are kept for resumption, a policy.
 const SESSIONS: usize = 4_096;
+/// Sessions that are kept for one host under DANE.
+const DANE_SESSIONS: usize = 16;
+/// Hosts whose DANE configuration is kept.
+const DANE_HOSTS: usize = 4_096;
 
 /// TLS could not be set up: the operator's fault.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -37,13 +43,18 @@ pub enum TlsSetupError {
     Provider(String),
 }
 
+/// The configuration that proves names, and what it proves them by.
+type WebPki = (Arc<ClientConfig>, Arc<dyn ServerCertVerifier>);
+
 /// The client's side of TLS for every kind of proof.
 pub struct TlsClients {
+    provider: Arc<CryptoProvider>,
     any: Arc<ClientConfig>,
+    dane: Mutex<HashMap<Arc<TlsaSet>, Arc<ClientConfig>>>,
     extra: Vec<CertificateDer<'static>>,
     /// Made when first needed: reading the system's trust anchors takes tens of milliseconds, and a machine
     /// without any must still be able to deliver opportunistically.
-    web_pki: OnceLock<Result<Arc<ClientConfig>, TlsSetupError>>,
+    web_pki: OnceLock<Result<WebPki, TlsSetupError>>,
 }
 
 impl TlsClients {
@@ -54,24 +65,54 @@ impl TlsClients {
             Some(file) => read_anchors(file)?,
         };
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let any = configuration(&provider, Arc::new(AnyCertificate(Arc::clone(&provider))))?;
-        Ok(Self { any, extra, web_pki: OnceLock::new() })
+        let any = configuration(&provider, Arc::new(AnyCertificate(Arc::clone(&provider))), SESSIONS)?;
+        Ok(Self { provider, any, dane: Mutex::default(), extra, web_pki: OnceLock::new() })
     }
 
     /// The configuration for a kind of proof.
-    pub fn client(&self, proof: Proof) -> Result<Arc<ClientConfig>, TlsSetupError> {
+    pub fn client(&self, proof: &Proof) -> Result<Arc<ClientConfig>, TlsSetupError> {
         match proof {
             Proof::AnyCertificate => Ok(Arc::clone(&self.any)),
-            Proof::WebPki => self.web_pki.get_or_init(|| self.verifying()).clone(),
+            Proof::WebPki => self.web_pki().map(|(config, _)| config),
+            Proof::Dane(set) => self.dane(set),
         }
     }
 
-    fn verifying(&self) -> Result<Arc<ClientConfig>, TlsSetupError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier =
-            rustls_platform_verifier::Verifier::new_with_extra_roots(self.extra.iter().cloned(), Arc::clone(&provider))
-                .map_err(|error| TlsSetupError::Provider(error.to_string()))?;
-        configuration(&provider, Arc::new(verifier))
+    /// Would the web's authorities have proven this chain? For policies that are only tested.
+    pub fn judge(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> Result<(), rustls::Error> {
+        let (_, verifier) = self.web_pki().map_err(|error| rustls::Error::General(error.to_string()))?;
+        let Some((end_entity, intermediates)) = chain.split_first() else {
+            return Err(rustls::Error::NoCertificatesPresented);
+        };
+        verifier.verify_server_cert(end_entity, intermediates, name, &[], UnixTime::now()).map(|_| ())
+    }
+
+    fn dane(&self, set: &Arc<TlsaSet>) -> Result<Arc<ClientConfig>, TlsSetupError> {
+        let mut kept = self.dane.lock();
+        if let Some(config) = kept.get(set) {
+            return Ok(Arc::clone(config));
+        }
+        let verifier = DaneVerifier { set: Arc::clone(set), provider: Arc::clone(&self.provider) };
+        let config = configuration(&self.provider, Arc::new(verifier), DANE_SESSIONS)?;
+        if kept.len() >= DANE_HOSTS {
+            kept.clear();
+        }
+        kept.insert(Arc::clone(set), Arc::clone(&config));
+        Ok(config)
+    }
+
+    fn web_pki(&self) -> Result<WebPki, TlsSetupError> {
+        self.web_pki.get_or_init(|| self.verifying()).clone()
+    }
+
+    fn verifying(&self) -> Result<WebPki, TlsSetupError> {
+        let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(
+            self.extra.iter().cloned(),
+            Arc::clone(&self.provider),
+        );
+        let verifier: Arc<dyn ServerCertVerifier> =
+            Arc::new(verifier.map_err(|error| TlsSetupError::Provider(error.to_string()))?);
+        Ok((configuration(&self.provider, Arc::clone(&verifier), SESSIONS)?, verifier))
     }
 }
 
@@ -86,6 +127,7 @@ fn read_anchors(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetupErr
 fn configuration(
     provider: &Arc<CryptoProvider>,
     verifier: Arc<dyn ServerCertVerifier>,
+    sessions: usize,
 ) -> Result<Arc<ClientConfig>, TlsSetupError> {
     let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_safe_default_protocol_versions()
@@ -93,12 +135,12 @@ fn configuration(
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    config.resumption = Resumption::in_memory_sessions(sessions);
     Ok(Arc::new(config))
 }
 
 /// What a finished handshake agreed on.
-pub fn facts(connection: &rustls::ClientConnection, proof: Proof, policy: TlsLevel) -> TlsFacts {
+pub fn facts(connection: &rustls::ClientConnection, decision: &Decision) -> TlsFacts {
     let version = match connection.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
         Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -109,7 +151,8 @@ pub fn facts(connection: &rustls::ClientConnection, proof: Proof, policy: TlsLev
         .and_then(|suite| suite.suite().as_str())
         // rustls writes TLS 1.3 suites as TLS13_…; IANA and everybody's logs have TLS_….
         .map_or_else(|| "unknown".to_owned(), |name| name.replace("TLS13_", "TLS_"));
-    TlsFacts { version: version.to_owned(), cipher, verified: proof == Proof::WebPki, policy }
+    let verified = decision.proof != Proof::AnyCertificate;
+    TlsFacts { version: version.to_owned(), cipher, verified, policy: decision.name() }
 }
 
 /// Takes any certificate, but not a handshake that its key did not sign.

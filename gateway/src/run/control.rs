@@ -8,31 +8,15 @@ use async_trait::async_trait;
 
 use super::Gateway;
 use crate::admin::ports::{DamagedRecord, GatewayControl, Health, StoreCheck, StoreCheckReport};
-use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::message::DomainName;
+use crate::clock::{Clock, SystemClock};
 use crate::observe::metrics;
 use crate::smtp::Credentials;
 use crate::store::{LocalStore, StoreError};
-use crate::tenants::steward::Letters;
 use crate::tenants::{Credential, Registry};
 
 impl Credentials for Registry {
     fn credential(&self, user: &str) -> Option<Arc<Credential>> {
         self.snapshot().credential(user)
-    }
-}
-
-impl Letters for LocalStore {
-    fn waiting(&self, domain: &DomainName, accepted_before: Timestamp) -> bool {
-        let mut found = false;
-        self.walk(None, |record| {
-            let from = record.from_domain.parse::<DomainName>();
-            found = record.accepted <= accepted_before
-                && from.is_ok_and(|from| from.is_within(domain))
-                && record.states.iter().any(|state| !state.is_final());
-            !found
-        });
-        found
     }
 }
 

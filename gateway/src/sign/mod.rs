@@ -58,6 +58,8 @@ pub enum TlsLevel {
     Require,
     /// Encrypt to a host that proves its name, or defer.
     Verify,
+    /// Encrypt to a host that TLSA records prove (DANE), or defer.
+    DaneOnly,
 }
 
 /// Which turn a letter takes.

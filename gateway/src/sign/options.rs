@@ -82,7 +82,11 @@ impl Reader {
                     "opportunistic" => TlsLevel::Opportunistic,
                     "require" => TlsLevel::Require,
                     "verify" => TlsLevel::Verify,
-                    _ => return Err(bad(format!("\"{}\" is not opportunistic, require or verify", shown(&value)))),
+                    "dane-only" => TlsLevel::DaneOnly,
+                    _ => {
+                        let shown = shown(&value);
+                        return Err(bad(format!("\"{shown}\" is not opportunistic, require, verify or dane-only")));
+                    }
                 });
                 Ok(())
             }

@@ -296,6 +296,11 @@ impl ControlStore {
         Ok(self.kek.wrap(data_key, &wrap_context(key))?)
     }
 
+    /// A key for records that lie elsewhere; the same for the same label, whatever becomes of the KEK.
+    pub fn derive(&self, label: &[u8]) -> DataKey {
+        self.key.derive(b"", label)
+    }
+
     /// The inverse of [`ControlStore::wrap`].
     pub fn unwrap(&self, key: &[u8], wrapped: &[u8]) -> Result<DataKey, ControlError> {
         Ok(self.kek.unwrap(wrapped, &wrap_context(key))?)

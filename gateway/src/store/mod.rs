@@ -10,6 +10,7 @@ pub mod disk;
 pub mod frame;
 mod index;
 pub mod journal;
+pub mod ledger;
 mod local;
 pub mod record;
 mod recover;

@@ -123,6 +123,11 @@ impl Registry {
         &self.opening
     }
 
+    /// A key for the gateway's own records outside the control store, by label.
+    pub fn derived_key(&self, label: &[u8]) -> DataKey {
+        self.store.lock().derive(label)
+    }
+
     /// What opening found, for `observe::emit`; empty if all was well.
     pub fn opening_events(&self) -> Vec<Event> {
         let mut events = Vec::new();

@@ -12,14 +12,14 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use waxseal_dns::DkimRecord;
+use waxseal_dns::{Answer, DkimRecord, RecordType, Reply, VantageKind};
 use waxseal_keys::life::{Observation, Sighting};
 
 use super::{Change, DkimKey, DkimState, Registry};
 use crate::clock::{Clock, Timestamp};
 use crate::message::DomainName;
 use crate::observe::{Event, emit};
-use crate::resolver::authority::{Authorities, TextAnswer};
+use crate::zones::{Survey, ZoneReader};
 
 /// Who moves keys in the audit and in events.
 pub const STEWARD: &str = "steward";
@@ -41,36 +41,73 @@ pub trait Letters: Send + Sync + 'static {
 }
 
 /// What the answers say of a key's record.
-pub fn sighting(key: &DkimKey, answers: &[Option<TextAnswer>]) -> Sighting {
+pub fn sighting(key: &DkimKey, answers: &[Answer]) -> Sighting {
     let Ok(expected) = key.record_value().parse::<DkimRecord>() else { return Sighting::Unknown };
-    if answers.is_empty() || answers.contains(&None) {
-        return Sighting::Unknown;
-    }
-    let (mut with, mut without, mut ttl) = (0, 0, 0);
-    for answer in answers.iter().flatten() {
+    let (mut with, mut without, mut longest) = (0, 0, 0);
+    for answer in answers {
+        let records = match &answer.reply {
+            Reply::Records { records } => records.as_slice(),
+            reply if reply.is_denial() => &[],
+            // One server that does not answer may have anything.
+            _ => return Sighting::Unknown,
+        };
         // Texts that are no DKIM record mean nothing to a verifier; two that are leave it to chance (RFC 6376
         // §3.6.2.2).
-        let records: Vec<_> = answer.texts.iter().filter_map(|text| text.parse::<DkimRecord>().ok()).collect();
-        match records.as_slice() {
-            [] if answer.texts.is_empty() => without += 1,
-            [record] if record.key_type == expected.key_type && record.public_key == expected.public_key => {
+        let keys = records.iter().filter_map(|record| Some((record.value.parse::<DkimRecord>().ok()?, record.ttl)));
+        match keys.collect::<Vec<_>>().as_slice() {
+            [] => without += 1,
+            [(found, ttl)] if found.key_type == expected.key_type && found.public_key == expected.public_key => {
                 with += 1;
-                ttl = ttl.max(answer.ttl);
+                longest = longest.max(*ttl);
             }
             _ => return Sighting::Different,
         }
     }
     match (with, without) {
+        (0, 0) => Sighting::Unknown,
         (0, _) => Sighting::Absent,
-        (_, 0) => Sighting::Everywhere { ttl },
+        (_, 0) => Sighting::Everywhere { ttl: longest },
         _ => Sighting::Partly,
     }
+}
+
+/// Aliases that are followed from zone to zone.
+const ALIASES: usize = 8;
+
+/// What every authoritative server has at `name`, aliases into other zones followed to all servers there. Where no
+/// zone holds the name at all (a private name space, a test), the configured resolvers are the authority.
+async fn ask_everywhere(zones: &dyn ZoneReader, name: &str) -> Vec<Answer> {
+    let (mut open, mut answers) = (vec![name.to_owned()], Vec::new());
+    for _ in 0..=ALIASES {
+        let mut further = Vec::new();
+        for name in std::mem::take(&mut open) {
+            for answer in believed(zones.survey(&name, RecordType::Txt).await) {
+                match (&answer.reply, answer.aliases.last()) {
+                    (Reply::Elsewhere, Some(target)) if !further.contains(target) => further.push(target.clone()),
+                    (Reply::Elsewhere, Some(_)) => {}
+                    _ => answers.push(answer),
+                }
+            }
+        }
+        if further.is_empty() {
+            return answers;
+        }
+        open = further;
+    }
+    // An alias without an end: no verifier finds a key there.
+    answers
+}
+
+fn believed(survey: Survey) -> Vec<Answer> {
+    let nobody_has_it = survey.zone.is_empty() && matches!(survey.problem, Some(Reply::Failed { .. }));
+    let kind = if nobody_has_it { VantageKind::Resolver } else { VantageKind::Authoritative };
+    survey.answers.into_iter().filter(|answer| answer.vantage.kind == kind).collect()
 }
 
 /// The steward. Share it in an `Arc`.
 pub struct Steward {
     registry: Arc<Registry>,
-    authorities: Arc<dyn Authorities>,
+    zones: Arc<dyn ZoneReader>,
     letters: Arc<dyn Letters>,
     clock: Arc<dyn Clock>,
     due: Mutex<HashMap<DomainName, Timestamp>>,
@@ -80,11 +117,11 @@ impl Steward {
     /// For these keys, this DNS and this queue.
     pub fn new(
         registry: Arc<Registry>,
-        authorities: Arc<dyn Authorities>,
+        zones: Arc<dyn ZoneReader>,
         letters: Arc<dyn Letters>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { registry, authorities, letters, clock, due: Mutex::default() }
+        Self { registry, zones, letters, clock, due: Mutex::default() }
     }
 
     /// Looks at every domain when it is due, until `stop`.
@@ -124,7 +161,7 @@ impl Steward {
         let keys: Vec<DkimKey> = self.registry.snapshot().dkim_keys(domain).cloned().collect();
         let mut observation = Observation::default();
         for key in keys.iter().filter(|key| is_looked_for(key.state())) {
-            let answers = self.authorities.texts(&key.record_name()).await;
+            let answers = ask_everywhere(self.zones.as_ref(), &key.record_name()).await;
             observation.records.insert(key.selector.clone(), sighting(key, &answers));
         }
         let (registry, letters, name) = (self.registry.clone(), self.letters.clone(), domain.clone());

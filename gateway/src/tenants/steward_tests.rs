@@ -27,17 +27,31 @@ impl Zone {
     }
 }
 
+fn answer(name: &str, server: usize, reply: Reply) -> Answer {
+    let vantage = Vantage {
+        kind: VantageKind::Authoritative,
+        name: format!("ns{server}.example"),
+        address: ([192, 0, 2, server as u8], 53).into(),
+    };
+    Answer { name: name.to_owned(), record_type: RecordType::Txt, vantage, aliases: Vec::new(), reply }
+}
+
+fn records(texts: &[String], ttl: u32) -> Reply {
+    let records: Vec<_> = texts.iter().map(|value| SeenRecord { value: value.clone(), ttl }).collect();
+    if records.is_empty() { Reply::NoSuchName { negative_ttl: None } } else { Reply::Records { records } }
+}
+
 #[async_trait]
-impl Authorities for Zone {
-    async fn texts(&self, name: &str) -> Vec<Option<TextAnswer>> {
-        let answer = |zone: &BTreeMap<String, Vec<String>>| {
-            Some(TextAnswer { texts: zone.get(name).cloned().unwrap_or_default(), ttl: 300 })
-        };
-        let mut answers: Vec<_> = self.servers.lock().iter().map(answer).collect();
-        if *self.silent.lock() {
-            answers[1] = None;
-        }
-        answers
+impl ZoneReader for Zone {
+    async fn survey(&self, name: &str, _: RecordType) -> Survey {
+        let servers = self.servers.lock();
+        let has = |server: usize| records(servers[server].get(name).map_or(&[], Vec::as_slice), 300);
+        let second = if *self.silent.lock() { Reply::Timeout } else { has(1) };
+        let answers = vec![answer(name, 0, has(0)), answer(name, 1, second)];
+        Survey { zone: "acme.example".to_owned(), problem: None, answers }
+    }
+    async fn resolve(&self, _: &str, _: RecordType) -> Vec<Answer> {
+        Vec::new()
     }
 }
 
@@ -183,15 +197,18 @@ async fn who_waits_is_looked_at_soon_and_then_less_and_less_often() {
 fn what_the_servers_have_is_compared_by_value() {
     let world = world();
     let key = world.key("wax202611a");
-    let has = |texts: &[&str]| Some(TextAnswer { texts: texts.iter().map(|&text| text.to_owned()).collect(), ttl: 60 });
+    let has = |texts: &[&str]| {
+        let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+        answer("s1", 0, records(&texts, 60))
+    };
     let spaced = key.record_value().replace("; ", " ;  ").replace("p=", "p = ");
     let other = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
     let value = key.record_value();
     for (answers, expected) in [
         (vec![], Sighting::Unknown),
-        (vec![has(&[&value]), None], Sighting::Unknown),
+        (vec![has(&[&value]), answer("s1", 1, Reply::ServFail)], Sighting::Unknown),
         (vec![has(&[&spaced]), has(&[&value, "some note"])], Sighting::Everywhere { ttl: 60 }),
-        (vec![has(&[&value]), has(&[])], Sighting::Partly),
+        (vec![has(&[&value]), has(&["some note"])], Sighting::Partly),
         (vec![has(&[]), has(&[])], Sighting::Absent),
         (vec![has(&[other]), has(&[&value])], Sighting::Different),
         (vec![has(&[&value, other])], Sighting::Different),
@@ -199,4 +216,42 @@ fn what_the_servers_have_is_compared_by_value() {
     ] {
         assert_eq!(sighting(&key, &answers), expected, "{answers:?}");
     }
+}
+
+/// A zone whose key records are aliases into the operator's zone.
+struct Delegating(Zone);
+
+#[async_trait]
+impl ZoneReader for Delegating {
+    async fn survey(&self, name: &str, record_type: RecordType) -> Survey {
+        let Some(selector) = name.strip_suffix("._domainkey.acme.example") else {
+            return self.0.survey(name, record_type).await;
+        };
+        let mut alias = answer(name, 7, Reply::Elsewhere);
+        alias.aliases = vec![format!("{selector}.relay.example")];
+        Survey { zone: "acme.example".to_owned(), problem: None, answers: vec![alias.clone(), alias] }
+    }
+    async fn resolve(&self, _: &str, _: RecordType) -> Vec<Answer> {
+        Vec::new()
+    }
+}
+
+#[tokio::test]
+async fn an_alias_is_followed_to_every_server_of_its_target() {
+    let zones = Delegating(Zone::default());
+    zones.0.servers.lock()[1].insert("s1.relay.example".to_owned(), vec!["v=DKIM1; p=".to_owned()]);
+    let found = ask_everywhere(&zones, "s1._domainkey.acme.example").await;
+    let values: Vec<_> = found.iter().map(|answer| answer.values().count()).collect();
+    assert_eq!(values, [0, 1], "both servers of the target, once: {found:?}");
+}
+
+#[test]
+fn resolvers_are_believed_only_where_no_zone_is() {
+    let survey = |zone: &str, problem: Option<Reply>| {
+        let mut resolver = answer("s1", 1, records(&["text".to_owned()], 60));
+        resolver.vantage.kind = VantageKind::Resolver;
+        believed(Survey { zone: zone.to_owned(), problem, answers: vec![resolver] }).len()
+    };
+    let failed = || Some(Reply::Failed { reason: "no zone holds the name".to_owned() });
+    assert_eq!((survey("", failed()), survey("", Some(Reply::Timeout)), survey("acme.example", failed())), (1, 0, 0));
 }

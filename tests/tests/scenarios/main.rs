@@ -11,6 +11,7 @@ mod delivery_faults;
 mod durability;
 mod lifecycle;
 mod mails;
+mod mta_sts;
 mod notices;
 mod queue;
 mod receivers;

@@ -1,9 +1,12 @@
 //! One attempt: a warm link or fresh ones, host by host, until everybody has an outcome.
 
+use super::plan::{Asked, Plan};
 use super::{
-    Approach, Courier, DestinationKind, DialogueStage, Ending, HostFailure, HostVerdict, Link, MxHost, Needs, NoTarget,
-    Outcome, Parts, PoolKey, RECIPIENTS_AT_ONCE, Scene, Setting, SiteRules, Target, Transaction, targets, transact,
+    Approach, Courier, DestinationKind, DialogueStage, DomainName, Ending, HostFailure, HostVerdict, IpAddr, Link,
+    MxHost, Needs, NoTarget, Outcome, Parts, PoolKey, RECIPIENTS_AT_ONCE, Scene, Setting, Target, Transaction, targets,
+    transact,
 };
+use crate::deliver::tls_policy::{Avoidance, DecidedBy, Ruling};
 
 /// One call of [`Courier::deliver`].
 pub(super) struct Attempt<'a> {
@@ -15,6 +18,8 @@ pub(super) struct Attempt<'a> {
     pub(super) outcomes: Vec<Option<Outcome>>,
     pub(super) failures: Vec<HostFailure>,
     pub(super) turned_away: Option<Outcome>,
+    /// A host failed, or was left alone, over the domain's MTA-STS policy.
+    pub(super) failed_by_sts: bool,
 }
 
 /// What to do with the link after a series of transactions, and whether to go on.
@@ -31,42 +36,83 @@ impl Attempt<'_> {
             Ok(source) => source,
             Err(note) => return self.at.postponed(DialogueStage::Policy, &note, (4, 3, 5)),
         };
-        let (site, hosts, rules) = match self.site().await {
-            Ok(found) => found,
+        let to = &self.transaction.destination;
+        let asked = Asked::by(self.transaction);
+        let mut plan = match self.courier.plan(self.parts, to, asked).await {
+            Ok(plan) => plan,
             Err(why) => return self.no_target(&why),
         };
-        let wanted = self.transaction;
-        let decision = self.parts.decide(&wanted.destination, &rules, wanted.tls, wanted.require_tls);
-        let key = PoolKey { site, decision, egress: wanted.egress.clone() };
-        let per_link = self.parts.limits(&rules).messages_per_connection;
+        if let Err(outcome) = self.follow(&plan, source, ehlo).await {
+            return outcome;
+        }
+        // RFC 8461 §5.1: no mail fails over a policy before the domain was asked for a newer one. Once is enough.
+        if self.failed_by_sts && self.undecided() > 0 && self.courier.has_newer_policy(self.parts, to, &plan).await {
+            plan = match self.courier.plan(self.parts, to, asked).await {
+                Ok(plan) => plan,
+                Err(why) => return self.no_target(&why),
+            };
+            self.failures.clear();
+            if let Err(outcome) = self.follow(&plan, source, ehlo).await {
+                return outcome;
+            }
+        }
+        self.conclude()
+    }
+
+    /// Warm links, then host by host, as the plan says. `Err` is an outcome for everybody who is undecided.
+    async fn follow(&mut self, plan: &Plan, source: Option<IpAddr>, ehlo: &DomainName) -> Result<(), Outcome> {
+        let key = plan.pool_key(self.transaction.egress.clone());
+        let per_link = self.parts.limits(&plan.rules).messages_per_connection;
         while let Some(link) = self.courier.pool.take(&key).await {
             match self.use_link(link, &key, per_link).await {
-                Next::Finished => return self.conclude(),
+                Next::Finished => return Ok(()),
                 Next::AnotherLink => {}
                 Next::AnotherHost => break,
             }
         }
-        let targets = match self.targets(&hosts).await {
-            Ok(targets) => targets,
-            Err(why) => return self.no_target(&why),
-        };
-        let targets = targets.into_iter().filter(|t| source.is_none_or(|s| s.is_ipv4() == t.address.is_ipv4()));
-        let parts = self.parts;
-        let approach = Approach {
-            dialer: &*self.courier.dialer,
-            tls: &parts.tls,
-            decision,
-            ehlo,
-            source,
-            timeouts: &parts.delivery.timeouts,
-        };
-        for target in targets {
-            match self.try_target(&approach, &target, &key, per_link).await {
+        self.leave_alone(plan);
+        let targets = self.targets(&plan.mx).await.map_err(|why| self.no_target(&why))?;
+        for target in targets.iter().filter(|t| source.is_none_or(|s| s.is_ipv4() == t.address.is_ipv4())) {
+            let Some(host) = plan.host(&target.host) else { continue };
+            let Ruling::Connect(decision) = &host.ruling else { continue };
+            let approach = Approach {
+                dialer: &*self.courier.dialer,
+                tls: &self.parts.tls,
+                judged: Plan::judges(host, decision),
+                decision: decision.clone(),
+                ehlo,
+                source,
+                timeouts: &self.parts.delivery.timeouts,
+            };
+            match self.try_target(&approach, target, &key, per_link, &plan.evidence(host)).await {
                 Next::Finished => break,
                 Next::AnotherLink | Next::AnotherHost => {}
             }
         }
-        self.conclude()
+        Ok(())
+    }
+
+    /// Hosts that the policy keeps us from.
+    fn leave_alone(&mut self, plan: &Plan) {
+        for host in &plan.hosts {
+            let Ruling::Avoid(why) = &host.ruling else { continue };
+            self.failed_by_sts |= *why == Avoidance::NotNamed;
+            let stage = match why {
+                Avoidance::DaneUnknown | Avoidance::StsUnknown => DialogueStage::Dns,
+                Avoidance::NoDane | Avoidance::NotNamed => DialogueStage::Tls,
+            };
+            let evidence = plan.evidence(host);
+            let note = format!("{} was left alone: {why}", host.name);
+            self.failures.push(HostFailure {
+                stage,
+                host: host.name.clone(),
+                address: None,
+                reply: None,
+                note: join(&note, &evidence),
+                verdict: HostVerdict::Unavailable,
+                tls: None,
+            });
+        }
     }
 
     /// One address; a link that is used up in the middle of many recipients is replaced.
@@ -76,18 +122,23 @@ impl Attempt<'_> {
         target: &Target,
         key: &PoolKey,
         per_link: usize,
+        evidence: &str,
     ) -> Next {
         loop {
             let undecided = self.undecided();
             match approach.connect(target).await {
-                Ok(link) => match self.use_link(link, key, per_link).await {
-                    // Only as long as each link brings some recipients further.
-                    Next::AnotherLink if self.undecided() < undecided => {}
-                    Next::AnotherLink => return Next::AnotherHost,
-                    other => return other,
-                },
+                Ok(mut link) => {
+                    link.note = join(&link.note, evidence);
+                    match self.use_link(link, key, per_link).await {
+                        // Only as long as each link brings some recipients further.
+                        Next::AnotherLink if self.undecided() < undecided => {}
+                        Next::AnotherLink => return Next::AnotherHost,
+                        other => return other,
+                    }
+                }
                 Err(failure) => {
-                    self.failures.push(failure);
+                    self.failed_by_sts |= failure.tls.is_some() && approach.decision.decided_by == DecidedBy::MtaSts;
+                    self.failures.push(HostFailure { note: join(&failure.note, evidence), ..failure });
                     return Next::AnotherHost;
                 }
             }
@@ -96,24 +147,6 @@ impl Attempt<'_> {
 
     pub(super) fn undecided(&self) -> usize {
         self.outcomes.iter().filter(|outcome| outcome.is_none()).count()
-    }
-
-    /// The pool's name for the servers, the MX hosts, and the rules that hold for them.
-    pub(super) async fn site(&self) -> Result<(String, Vec<MxHost>, SiteRules), NoTarget> {
-        let destination = &self.transaction.destination;
-        match &destination.kind {
-            DestinationKind::Route { host, port, .. } => {
-                let rules = self.parts.site(destination, &self.courier.known_hosts(destination));
-                Ok((format!("route/{host}:{port}"), Vec::new(), rules))
-            }
-            DestinationKind::Mx(domain) => {
-                let hosts = targets::mx_hosts(&*self.courier.resolver, domain, &self.parts.surroundings).await?;
-                let names = self.courier.remember_hosts(domain, &hosts);
-                let mut sorted: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-                sorted.sort_unstable();
-                Ok((format!("mx/{}", sorted.join(",")), hosts, self.parts.site(destination, &names)))
-            }
-        }
     }
 
     pub(super) async fn targets(&self, hosts: &[MxHost]) -> Result<Vec<Target>, NoTarget> {
@@ -132,10 +165,11 @@ impl Attempt<'_> {
             self.failures.push(HostFailure {
                 stage: DialogueStage::Policy,
                 host: link.host.clone(),
-                address: link.address,
+                address: Some(link.address),
                 reply: None,
                 note,
                 verdict: HostVerdict::Unsuitable(status),
+                tls: None,
             });
             self.give_back(link, key, per_link);
             return Next::AnotherHost;
@@ -208,13 +242,23 @@ impl Attempt<'_> {
             let note = "no address of the destination can be reached from the source address";
             return self.at.postponed(DialogueStage::Connect, note, (4, 4, 1));
         };
-        let scene = Scene { host: Some(failure.host.clone()), address: Some(failure.address), ..self.at.clone() };
+        let scene = Scene { host: Some(failure.host.clone()), address: failure.address, ..self.at.clone() };
+        let reply = failure.reply.as_deref().cloned();
         let status = match failure.verdict {
-            HostVerdict::Unavailable => return scene.deferred(failure.stage, failure.reply.clone(), &failure.note),
+            HostVerdict::Unavailable => return scene.deferred(failure.stage, reply, &failure.note),
             HostVerdict::TakesNoMail => (5, 3, 2),
             HostVerdict::Unsuitable(status) => status,
         };
-        scene.refused(failure.stage, failure.reply.clone(), &failure.note, status)
+        scene.refused(failure.stage, reply, &failure.note, status)
+    }
+}
+
+/// Two notes in one; either may be empty.
+fn join(one: &str, other: &str) -> String {
+    match (one.is_empty(), other.is_empty()) {
+        (_, true) => one.to_owned(),
+        (true, false) => other.to_owned(),
+        (false, false) => format!("{one}; {other}"),
     }
 }
 

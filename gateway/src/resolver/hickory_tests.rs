@@ -2,19 +2,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::resolver::MxRecord;
 
 #[allow(clippy::unnecessary_wraps)] // stands where a look-up's result stands
 fn one(address: &str) -> Result<AddressAnswer, DnsFailure> {
-    Ok(AddressAnswer { addresses: vec![address.parse().unwrap()], alias_of: None })
+    Ok(AddressAnswer { addresses: vec![address.parse().unwrap()], ..AddressAnswer::default() })
 }
 
 #[test]
 fn null_mx_stands_alone() {
-    let read = |list: &[(u16, &str)]| read_mx(list.iter().map(|(p, n)| (*p, (*n).to_owned())));
+    let read = |list: &[(u16, &str)]| read_mx(list.iter().map(|(p, n)| (*p, (*n).to_owned())), false);
     assert_eq!(read(&[]), Err(DnsFailure::NoData));
     assert_eq!(read(&[(0, "")]), Ok(MxAnswer::Null));
     assert_eq!(read(&[(0, ""), (10, "mx.example")]).unwrap(), read(&[(10, "mx.example")]).unwrap());
-    assert_eq!(read(&[(0, "not a host")]), Ok(MxAnswer::Hosts(Vec::new())));
+    assert_eq!(read(&[(0, "not a host")]), Ok(MxAnswer::Hosts { records: Vec::new(), secure: false }));
 }
 
 #[test]
@@ -67,11 +68,11 @@ async fn dns_server(asked: Arc<AtomicUsize>) -> SocketAddr {
 async fn a_real_resolver_tells_failures_apart_and_remembers_them() {
     let asked = Arc::new(AtomicUsize::new(0));
     let server = dns_server(Arc::clone(&asked)).await;
-    let resolver = HickoryResolver::new(&Dns { servers: vec![server], ..Dns::default() }).unwrap();
+    let resolver = HickoryResolver::new(&Dns { servers: vec![server], ..Dns::default() }, false).unwrap();
     let name = |text: &str| text.parse::<DomainName>().unwrap();
     let hosts = resolver.mx(&name("there.example")).await.unwrap();
     let expected = MxRecord { preference: 10, exchange: name("mx.there.example") };
-    assert_eq!(hosts, MxAnswer::Hosts(vec![expected]));
+    assert_eq!(hosts, MxAnswer::Hosts { records: vec![expected], secure: false });
     let addresses = resolver.addresses(&name("mx.there.example")).await.unwrap();
     assert_eq!(addresses.addresses, ["127.0.0.9".parse::<IpAddr>().unwrap()]);
     assert_eq!(resolver.mx(&name("gone.example")).await, Err(DnsFailure::NoSuchName));

@@ -1,0 +1,187 @@
+//! The ledger: small facts that should outlive a restart, but that no promise to a sender rests on: MTA-STS policies,
+//! TLS results that wait for their report.
+//!
+//! Promises: every value is sealed, its place bound in; what [`Ledger::put`] has returned for survives a power cut
+//! (sled 0.34's flush does not, its file is synced as well). A ledger that does not open is set aside and begun
+//! anew, and that is told: its facts can be found out again, while a gateway that does not start delivers nothing.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+use waxseal_keys::sealing::DataKey;
+
+use crate::clock::Timestamp;
+
+/// What kind of fact; the name is the tree's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Shelf {
+    /// MTA-STS policies, by domain.
+    StsPolicies,
+    /// TLS results, by day and domain.
+    TlsResults,
+    /// Reports that wait to be sent, by day, domain and address.
+    TlsReports,
+}
+
+impl Shelf {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::StsPolicies => "mta-sts",
+            Self::TlsResults => "tls-results",
+            Self::TlsReports => "tls-reports",
+        }
+    }
+}
+
+/// The ledger could not be read or written: the operator's disk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the ledger: {0}")]
+pub struct LedgerError(String);
+
+/// A key and its value.
+pub type Fact = (Vec<u8>, Vec<u8>);
+
+/// See the module. All calls block on the disk.
+pub trait Ledger: Send + Sync + 'static {
+    /// Every fact on a shelf; what cannot be opened is left out.
+    fn all(&self, shelf: Shelf) -> Result<Vec<Fact>, LedgerError>;
+    /// Writes facts (`None` removes one), all or none; returns when durable.
+    fn put(&self, shelf: Shelf, facts: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), LedgerError>;
+}
+
+/// The ledger of this machine, in a sled database of its own.
+pub struct LocalLedger {
+    path: PathBuf,
+    database: sled::Db,
+    key: DataKey,
+}
+
+const CACHE_OCTETS: u64 = 4 << 20;
+
+fn sled_error(error: &sled::Error) -> LedgerError {
+    LedgerError(error.to_string())
+}
+
+impl LocalLedger {
+    /// Opens `path`; the text says why the old one was set aside, if it was.
+    pub fn open(path: &Path, key: DataKey, now: Timestamp) -> Result<(Self, Option<String>), LedgerError> {
+        let problem = match Self::try_open(path) {
+            Ok(database) => return Ok((Self { path: path.to_owned(), database, key }, None)),
+            Err(problem) => problem,
+        };
+        let aside = path.with_extension(format!("damaged-{}", now.seconds()));
+        std::fs::rename(path, &aside).map_err(|error| LedgerError(format!("{problem}; moving it aside: {error}")))?;
+        let database = Self::try_open(path).map_err(LedgerError)?;
+        let told = format!("{problem}; it was moved to {} and begun anew", aside.display());
+        Ok((Self { path: path.to_owned(), database, key }, Some(told)))
+    }
+
+    /// sled panics on some damage; that is an error like the others here.
+    fn try_open(path: &Path) -> Result<sled::Db, String> {
+        let folder = path.to_owned();
+        let opening = std::thread::spawn(move || {
+            sled::Config::new().path(folder).cache_capacity(CACHE_OCTETS).flush_every_ms(None).open()
+        });
+        let opened = opening.join().map_err(|_| "sled could not open the ledger".to_owned())?;
+        opened.map_err(|error| error.to_string())
+    }
+
+    fn context(shelf: Shelf, key: &[u8]) -> Vec<u8> {
+        [b"waxseal ledger v1\0", shelf.name().as_bytes(), b"\0", key].concat()
+    }
+}
+
+impl Ledger for LocalLedger {
+    fn all(&self, shelf: Shelf) -> Result<Vec<Fact>, LedgerError> {
+        let tree = self.database.open_tree(shelf.name()).map_err(|error| sled_error(&error))?;
+        let mut facts = Vec::new();
+        for item in &tree {
+            let (key, sealed) = item.map_err(|error| sled_error(&error))?;
+            if let Ok(value) = self.key.open(&Self::context(shelf, &key), &sealed) {
+                facts.push((key.to_vec(), value));
+            }
+        }
+        Ok(facts)
+    }
+
+    fn put(&self, shelf: Shelf, facts: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), LedgerError> {
+        let tree = self.database.open_tree(shelf.name()).map_err(|error| sled_error(&error))?;
+        let mut batch = sled::Batch::default();
+        for (key, value) in facts {
+            match value {
+                None => batch.remove(key.as_slice()),
+                Some(value) => {
+                    let sealed = self.key.seal(&Self::context(shelf, key), value);
+                    batch.insert(key.as_slice(), sealed.map_err(|error| LedgerError(error.to_string()))?);
+                }
+            }
+        }
+        tree.apply_batch(batch).map_err(|error| sled_error(&error))?;
+        self.database.flush().map_err(|error| sled_error(&error))?;
+        let file = File::open(self.path.join("db")).and_then(|file| file.sync_data());
+        file.map_err(|error| LedgerError(format!("syncing: {error}")))
+    }
+}
+
+/// A ledger in memory, for tests and for one-time tools.
+#[derive(Debug, Default)]
+pub struct MemoryLedger(Mutex<Facts>);
+
+type Facts = BTreeMap<(Shelf, Vec<u8>), Vec<u8>>;
+
+impl Ledger for MemoryLedger {
+    fn all(&self, shelf: Shelf) -> Result<Vec<Fact>, LedgerError> {
+        let facts = self.0.lock();
+        let here = facts.iter().filter(|((on, _), _)| *on == shelf);
+        Ok(here.map(|((_, key), value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn put(&self, shelf: Shelf, facts: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), LedgerError> {
+        let mut all = self.0.lock();
+        for (key, value) in facts {
+            match value {
+                None => _ = all.remove(&(shelf, key.clone())),
+                Some(value) => _ = all.insert((shelf, key.clone()), value.clone()),
+            }
+        }
+        drop(all);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_outlive_the_process_and_a_damaged_ledger_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let key = DataKey::generate().unwrap();
+        let again = || key.derive(b"", b"test");
+        let now = Timestamp::from_millis(1_000);
+        let fact = |value: &str| vec![(b"example.com".to_vec(), Some(value.as_bytes().to_vec()))];
+        {
+            let (ledger, told) = LocalLedger::open(&path, again(), now).unwrap();
+            assert_eq!(told, None);
+            ledger.put(Shelf::StsPolicies, &fact("one")).unwrap();
+            ledger.put(Shelf::TlsResults, &fact("two")).unwrap();
+            ledger.put(Shelf::TlsResults, &[(b"example.com".to_vec(), None)]).unwrap();
+        }
+        let (ledger, _) = LocalLedger::open(&path, again(), now).unwrap();
+        assert_eq!(ledger.all(Shelf::StsPolicies).unwrap(), [(b"example.com".to_vec(), b"one".to_vec())]);
+        assert_eq!(ledger.all(Shelf::TlsResults).unwrap(), []);
+        drop(ledger);
+        let octets = std::fs::read(path.join("db")).unwrap();
+        assert!(!octets.windows(3).any(|three| three == b"one"), "a value lies open on the disk");
+        let (other, _) = LocalLedger::open(&path, DataKey::generate().unwrap(), now).unwrap();
+        assert_eq!(other.all(Shelf::StsPolicies).unwrap(), [], "another key opens nothing");
+        drop(other);
+        std::fs::write(path.join("conf"), b"this is not sled's").unwrap();
+        let (fresh, told) = LocalLedger::open(&path, again(), now).unwrap();
+        assert!(told.unwrap().contains("begun anew"));
+        assert_eq!(fresh.all(Shelf::StsPolicies).unwrap(), []);
+    }
+}
