@@ -7,6 +7,7 @@
 mod control;
 mod delivery;
 mod error;
+mod kek;
 mod keys;
 mod posts;
 mod sign;
@@ -23,7 +24,6 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use waxseal_keys::sealing::KeyEncryptionKey;
 
 use crate::admin::server as admin;
 use crate::cli::{CliError, Exit};
@@ -39,8 +39,8 @@ use crate::schedule::{self, Scheduler, SchedulerParts};
 use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
 use crate::store::journal::TenantKeys;
 use crate::store::{self, LocalStore};
-use crate::tenants::steward::Steward;
 use crate::tenants::Registry;
+use crate::tenants::steward::Steward;
 use crate::threads::Processors;
 use crate::web::accounts::Accounts;
 
@@ -87,10 +87,8 @@ impl Gateway {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let config = Arc::new(config);
         let lock = lock_data_dir(&config)?;
-        let kek = read_kek(&config)?;
-        let registry = open_registry(&config, &kek, clock.clone())?;
-        let decoy_key = kek.derive(b"smtp", b"waxseal decoy credentials v1");
-        drop(kek);
+        let registry = kek::open_registry(&config, clock.clone())?;
+        let decoy_key = registry.decoy_key();
         let accounts = web::open_accounts(&registry, clock.clone())?;
         let store = open_store(&config, &registry, clock.clone())?;
         let posts = posts::open(&config, &registry, clock.clone())?;
@@ -337,19 +335,6 @@ fn lock_data_dir(config: &Config) -> Result<File, RunError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(RunError::Taken(path.clone())),
         Err(std::fs::TryLockError::Error(e)) => Err(failed("locking", e)),
     }
-}
-
-fn read_kek(config: &Config) -> Result<KeyEncryptionKey, RunError> {
-    let secret = config.kek.read().map_err(|e| RunError::Kek(e.to_string()))?;
-    let text = std::str::from_utf8(&secret).map_err(|_| RunError::Kek("not text".to_owned()))?;
-    KeyEncryptionKey::parse(text).map_err(|e| RunError::Kek(e.to_string()))
-}
-
-fn open_registry(config: &Config, kek: &KeyEncryptionKey, clock: Arc<dyn Clock>) -> Result<Arc<Registry>, RunError> {
-    let registry = Registry::open(&config.data_dir, kek, clock).map_err(|e| RunError::Control(e.to_string()))?;
-    registry.opening_events().iter().for_each(emit);
-    registry.set_key_rules(keys::rules(config)?);
-    Ok(Arc::new(registry))
 }
 
 fn open_store(config: &Config, registry: &Arc<Registry>, clock: Arc<dyn Clock>) -> Result<Arc<LocalStore>, RunError> {

@@ -322,6 +322,10 @@ impl GatewayControl for Fake {
     async fn reload(&self) -> Result<Vec<String>, String> {
         self.sick.clone().map_or_else(|| Ok(vec!["certificates read again".into()]), Err)
     }
+    fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport> {
+        self.ask(format!("rotate the KEK to {reference} by {by}"));
+        Ok(KekReport { before: "01".into(), now: "02".into(), changed: true, configured: false })
+    }
     async fn health(&self) -> Health {
         Health { ok: self.sick.is_none(), reasons: self.sick.iter().cloned().collect() }
     }

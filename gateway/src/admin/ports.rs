@@ -240,6 +240,27 @@ pub struct Health {
     pub reasons: Vec<String>,
 }
 
+/// The body of `POST /v1/kek:rotate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KekRequest {
+    /// Where the new key is: `file:PATH` or `cred:NAME`.
+    pub new: String,
+}
+
+/// What a rotation of the key-encryption key did. Keys by their names, which give nothing of them away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KekReport {
+    /// The key before.
+    pub before: String,
+    /// The key that every data key is wrapped under now.
+    pub now: String,
+    /// Was there anything to do?
+    pub changed: bool,
+    /// Does the configuration name the new key?
+    pub configured: bool,
+}
+
 /// The gateway as a whole.
 #[async_trait]
 pub trait GatewayControl: Send + Sync + 'static {
@@ -248,6 +269,9 @@ pub trait GatewayControl: Send + Sync + 'static {
 
     /// Reads configuration and certificates again. On an error everything stays as it was.
     async fn reload(&self) -> Result<Vec<String>, String>;
+
+    /// Wraps every data key under the key that `reference` names. Blocks on the disk.
+    fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport>;
 
     /// Whether it can do its work, right now.
     async fn health(&self) -> Health;

@@ -10,6 +10,7 @@ mod credential;
 mod dkim;
 mod domain;
 mod exit;
+mod kek;
 pub(crate) mod letter_file;
 mod print;
 mod queue;
@@ -63,6 +64,8 @@ enum Command {
     Route(route::RouteArgs),
     /// The store on disk.
     Store(store::StoreArgs),
+    /// The key-encryption key.
+    Kek(kek::KekArgs),
     Redact(redact::RedactArgs),
     Sign(sign::SignArgs),
     Verify(verify::VerifyArgs),
@@ -87,6 +90,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Token(args) => token::run(args),
         Command::Route(args) => route::run(&args),
         Command::Store(args) => store::run(&args),
+        Command::Kek(args) => kek::run(args),
         Command::Redact(args) => redact::run(&args),
         Command::Sign(args) => crate::run::sign_file(&args),
         Command::Verify(args) => control::block_on(verify::run(&args))?,

@@ -166,6 +166,9 @@ fn verbs_reach_the_gateway_and_end_with_their_status() {
         ("queue bounce --all", 2),
         ("queue drop", 2),
         ("queue retry 01JDB7Q2RZ8W1Y5M3T9K6N4P0A", 4),
+        ("kek rotate --new file:/run/waxseal/kek-2027 --json", 0),
+        ("kek rotate --new file:/run/waxseal/kek-2027 --dry-run", 0),
+        ("kek rotate", 2),
         ("route explain jane@example.com", 0),
     ] {
         assert_eq!(status(dir.path(), words), expected, "{words}");

@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Gateway;
-use crate::admin::ports::{DamagedRecord, GatewayControl, Health, StoreCheck, StoreCheckReport};
+use crate::admin::ports::{
+    AdminResult, DamagedRecord, GatewayControl, Health, KekReport, StoreCheck, StoreCheckReport,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::observe::metrics;
 use crate::smtp::Credentials;
@@ -32,6 +34,10 @@ impl GatewayControl for Gateway {
 
     async fn reload(&self) -> Result<Vec<String>, String> {
         self.reload_files().await
+    }
+
+    fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport> {
+        self.rotate_kek_to(reference, by)
     }
 
     async fn health(&self) -> Health {

@@ -15,7 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use waxseal_dns::{Operator, RecordSet};
 use waxseal_keys::Algorithm;
-use waxseal_keys::sealing::{DataKey, KeyEncryptionKey};
+use waxseal_keys::sealing::{DataKey, KeyEncryptionKey, KeyId};
 use zeroize::Zeroizing;
 
 use super::directory::Directory;
@@ -28,7 +28,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::ids::TenantId;
 use crate::message::DomainName;
 use crate::observe::Event;
-use crate::store::control::{ControlDisk, ControlStore, Namespace, OpenReport};
+use crate::store::control::{ControlDisk, ControlStore, Found, LocalDisk, Namespace, OpenReport, open_found};
 
 /// One line of the audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +96,29 @@ impl Registry {
     /// Opens the control store in `<data_dir>/control/`, making it at the first start, and reads everything.
     pub fn open(data_dir: &Path, kek: &KeyEncryptionKey, clock: Arc<dyn Clock>) -> Result<Self, RegistryError> {
         Self::read(ControlStore::open(data_dir, kek)?, clock)
+    }
+
+    /// The same with the configured key-encryption key or, if the store is sealed under another, with one that a
+    /// rotation noted; then the note comes back too. `configured` is `None` where it cannot be read.
+    pub fn open_found(
+        data_dir: &Path,
+        configured: Option<&KeyEncryptionKey>,
+        read: &dyn Fn(&str) -> Option<KeyEncryptionKey>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Option<String>), RegistryError> {
+        let disk = || LocalDisk::new(data_dir).map(|disk| Box::new(disk) as Box<dyn ControlDisk>);
+        let Found { store, report, by_reference } = open_found(disk, configured, read)?;
+        Ok((Self::read((store, report), clock)?, by_reference))
+    }
+
+    /// A key for answers about credentials that do not exist: the same at every start with the same KEK.
+    pub fn decoy_key(&self) -> [u8; 32] {
+        self.store.lock().derive_from_kek(b"smtp", b"waxseal decoy credentials v1")
+    }
+
+    /// Which key-encryption key the store is sealed under.
+    pub fn kek_id(&self) -> KeyId {
+        self.store.lock().kek_id()
     }
 
     /// The same on any disk.
@@ -320,9 +343,9 @@ impl Registry {
         page.iter().map(|(key, value)| Ok((number(key)?, parsed(Namespace::Audit, key, value)?))).collect()
     }
 
-    /// Wraps every data key under another KEK, durably. From then on the gateway starts with the new one only.
-    pub fn rotate_kek(&self, new_kek: &KeyEncryptionKey, by: &str) -> Result<Change, RegistryError> {
-        self.store.lock().rewrap(new_kek)?;
+    /// Wraps every data key under another KEK, durably; `reference` says where it is, for the next starts.
+    pub fn rotate_kek(&self, new_kek: &KeyEncryptionKey, reference: &str, by: &str) -> Result<Change, RegistryError> {
+        self.store.lock().rewrap(new_kek, reference)?;
         self.simple_change(by, |draft| {
             draft.words.push(format!("wrapped all data keys under key-encryption key {}", new_kek.id()));
             Ok(())

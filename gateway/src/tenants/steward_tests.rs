@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use waxseal_dns::{SeenRecord, Vantage};
 use waxseal_keys::Algorithm;
 use waxseal_keys::sealing::KeyEncryptionKey;
 

@@ -327,7 +327,7 @@ fn after_a_rotation_of_the_kek_only_the_new_one_opens_and_every_key_signs() {
     let (folder, registry) = with_two_tenants();
     let name = domain("acme.example");
     registry.activate_dkim_key(&name, "wax202611a", true, "root").unwrap();
-    registry.rotate_kek(&kek(2), "root").unwrap();
+    registry.rotate_kek(&kek(2), "file:second", "root").unwrap();
     registry.add_tenant("gamma", "root").unwrap();
     drop(registry);
     assert!(Registry::open(folder.path(), &kek(1), clock()).is_err());

@@ -170,7 +170,8 @@ fn read(response: &DnsResponse, question: &Query, manner: Manner) -> Heard {
             return heard;
         }
     }
-    let wanted = |record: &&Record| record.record_type() == question.query_type() && record.name.to_lowercase() == owner;
+    let wanted =
+        |record: &&Record| record.record_type() == question.query_type() && record.name.to_lowercase() == owner;
     let records: Vec<SeenRecord> = response
         .answers
         .iter()

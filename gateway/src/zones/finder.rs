@@ -182,7 +182,8 @@ impl HickoryZones {
                 return (zone.clone(), answers.collect());
             };
             let servers = self.servers(referral.servers).await;
-            let lost = || Reply::Failed { reason: format!("{} is delegated to servers without addresses", referral.zone) };
+            let lost =
+                || Reply::Failed { reason: format!("{} is delegated to servers without addresses", referral.zone) };
             let problem = servers.is_empty().then(lost);
             zone = Zone { apex: referral.zone.clone(), servers, problem };
         }
