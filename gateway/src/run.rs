@@ -246,7 +246,7 @@ impl Gateway {
         let new = Arc::new(new);
         self.courier.reconfigure(&new).await.map_err(|e| e.to_string())?;
         self.stages.reconfigure(new.clone());
-        self.registry.set_key_rules(rules);
+        self.registry.set_domain_rules(rules);
         self.scheduler.reconfigure(settings);
         self.posts.reconfigure(posts::settings(&new));
         crate::observe::configure(&new.log);

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -60,6 +61,27 @@ impl Bind {
         bind
     }
 
+    /// Hands on what comes to another loopback address: BIND itself listens on addresses of interfaces only, and two
+    /// servers of one zone must answer on the same port of two addresses.
+    pub fn also_at(self, address: SocketAddr) -> Self {
+        let (udp, tcp) = (UdpSocket::bind(address).expect("free"), TcpListener::bind(address).expect("free"));
+        let server = self.address;
+        std::thread::spawn(move || {
+            let mut packet = [0_u8; 4096];
+            while let Ok((length, from)) = udp.recv_from(&mut packet) {
+                if let Ok(answer) = relay_packet(server, &packet[..length]) {
+                    let _ = udp.send_to(&answer, from);
+                }
+            }
+        });
+        std::thread::spawn(move || {
+            for mut client in tcp.incoming().flatten() {
+                std::thread::spawn(move || relay_stream(&mut client, server));
+            }
+        });
+        self
+    }
+
     /// Where it answers.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -99,6 +121,26 @@ impl Bind {
         let joined = |line: &str| line.split('"').skip(1).step_by(2).collect::<String>();
         said.expect("dig asks").lines().map(joined).collect()
     }
+}
+
+fn relay_packet(server: SocketAddr, packet: &[u8]) -> std::io::Result<Vec<u8>> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+    socket.connect(server)?;
+    socket.send(packet)?;
+    let mut answer = vec![0; 65_535];
+    let length = socket.recv(&mut answer)?;
+    answer.truncate(length);
+    Ok(answer)
+}
+
+/// One question and its answer at a time, as long as the client asks.
+fn relay_stream(client: &mut TcpStream, server: SocketAddr) -> std::io::Result<()> {
+    let mut upstream = TcpStream::connect(server)?;
+    let mut answering = (upstream.try_clone()?, client.try_clone()?);
+    std::thread::spawn(move || std::io::copy(&mut answering.0, &mut answering.1));
+    std::io::copy(client, &mut upstream)?;
+    upstream.shutdown(std::net::Shutdown::Write)
 }
 
 fn log(folder: &Path) -> String {

@@ -178,7 +178,14 @@ fn credential() -> CredentialSummary {
 }
 
 fn domain(name: &DomainName) -> DomainSummary {
-    DomainSummary { name: name.clone(), tenant: "acme".into(), active_keys: 1, created: NOW.to_rfc3339() }
+    DomainSummary {
+        name: name.clone(),
+        tenant: "acme".into(),
+        active_keys: 1,
+        proof: "vouched".into(),
+        challenge: None,
+        created: NOW.to_rfc3339(),
+    }
 }
 
 fn key(domain: &DomainName, selector: &str, state: &str) -> KeySummary {
@@ -256,6 +263,10 @@ impl TenantAdmin for Fake {
         Ok(())
     }
     fn add_domain(&self, name: &DomainName, _: &str, _: &str) -> AdminResult<DomainSummary> {
+        Ok(domain(name))
+    }
+    fn vouch_for_domain(&self, name: &DomainName, _: &str, _: &str) -> AdminResult<DomainSummary> {
+        self.ask(format!("vouch for {name}"));
         Ok(domain(name))
     }
     fn list_domains(&self, _: Option<&str>) -> AdminResult<Vec<DomainSummary>> {

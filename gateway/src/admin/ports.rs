@@ -105,8 +105,21 @@ pub struct DomainSummary {
     pub tenant: String,
     /// Keys that sign for it.
     pub active_keys: usize,
+    /// Why it is the tenant's: `vouched` by an operator, or `shown` in DNS; `claimed` while it is not yet.
+    pub proof: String,
+    /// The TXT record that a claim waits for.
+    pub challenge: Option<Challenge>,
     /// When it was added, in RFC 3339.
     pub created: String,
+}
+
+/// A TXT record that only the tenant was told of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// A DKIM key without its private half.
@@ -191,6 +204,8 @@ pub trait TenantAdmin: Send + Sync + 'static {
     fn list_credentials(&self, tenant: Option<&str>) -> AdminResult<Vec<CredentialSummary>>;
     fn revoke_credential(&self, user: &str, by: &str) -> AdminResult<()>;
     fn add_domain(&self, domain: &DomainName, tenant: &str, by: &str) -> AdminResult<DomainSummary>;
+    /// The same on the operator's word, where proof is required.
+    fn vouch_for_domain(&self, domain: &DomainName, tenant: &str, by: &str) -> AdminResult<DomainSummary>;
     fn list_domains(&self, tenant: Option<&str>) -> AdminResult<Vec<DomainSummary>>;
     fn remove_domain(&self, domain: &DomainName, dry_run: bool, by: &str) -> AdminResult<ApplyReport>;
     /// The records to publish, in one of the formats of `domain records`.

@@ -90,6 +90,9 @@ pub struct NewDomainRequest {
     pub name: String,
     /// Its tenant.
     pub tenant: String,
+    /// The operator answers for it, where proof is required.
+    #[serde(default)]
+    pub vouch: bool,
 }
 
 /// The body of `POST /v1/domains/{domain}/keys`: a key is made, or, with `pem`, imported.
@@ -200,7 +203,14 @@ async fn add_domain(State(state): State<AdminState>, headers: HeaderMap, body: B
     let request: NewDomainRequest = json(&body)?;
     let by = by(&headers);
     let name = domain_name(&request.name)?;
-    Ok(Json(blocking(move || state.tenants.add_domain(&name, &request.tenant, &by)).await??))
+    let add = move || {
+        if request.vouch {
+            state.tenants.vouch_for_domain(&name, &request.tenant, &by)
+        } else {
+            state.tenants.add_domain(&name, &request.tenant, &by)
+        }
+    };
+    Ok(Json(blocking(add).await??))
 }
 
 async fn remove_domain(

@@ -149,6 +149,7 @@ fn verbs_reach_the_gateway_and_end_with_their_status() {
         ("credential revoke acme-1", 2),
         ("credential revoke nobody --yes", 4),
         ("domain add other.example --tenant acme", 0),
+        ("domain add other.example --tenant acme --vouch --json", 0),
         ("domain records acme.example --format bind", 0),
         ("domain remove acme.example --yes", 0),
         ("dkim list acme.example --json", 0),

@@ -205,6 +205,17 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     ),
     section(
+        "domains",
+        Once,
+        "The tenants' domains.",
+        &[key(
+            "proof",
+            Choice(&["vouched", "required"]),
+            Is("\"vouched\""),
+            "vouched (whoever adds a domain on the control socket answers for it) | required (it is the tenant's once a TXT record with its token is at every authoritative server)",
+        )],
+    ),
+    section(
         "dkim",
         Once,
         "DKIM keys of the tenants' domains.",

@@ -29,6 +29,8 @@ pub struct Config {
     pub redaction: redact::Policy,
     /// May a tenant's policy be `report` or `off`?
     pub allow_unredacted: bool,
+    /// Must a tenant prove that a domain is its own?
+    pub proof_required: bool,
     /// DKIM.
     pub dkim: Dkim,
     /// The queue.

@@ -43,7 +43,7 @@ pub(super) fn open_registry(config: &Config, clock: Arc<dyn Clock>) -> Result<Ar
         );
         emit(&Event::Gateway { state: "kek-configuration-outdated", detail });
     }
-    registry.set_key_rules(keys::rules(config)?);
+    registry.set_domain_rules(keys::rules(config)?);
     Ok(Arc::new(registry))
 }
 

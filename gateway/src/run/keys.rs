@@ -10,11 +10,11 @@ use crate::config::Config;
 use crate::message::DomainName;
 use crate::store::LocalStore;
 use crate::tenants::steward::{Letters, Steward};
-use crate::tenants::{KeyRules, Registry};
+use crate::tenants::{DomainRules, Registry};
 use crate::zones::HickoryZones;
 
-/// `[dkim]`, with an overlap that covers the queue.
-pub(super) fn rules(config: &Config) -> Result<KeyRules, RunError> {
+/// `[dkim]`, with an overlap that covers the queue, and `[domains]`.
+pub(super) fn rules(config: &Config) -> Result<DomainRules, RunError> {
     let algorithms: Result<Vec<_>, _> = config.dkim.algorithms.iter().map(|name| name.parse()).collect();
     let policy = Policy {
         rotate_every: config.dkim.rotate_every,
@@ -23,9 +23,10 @@ pub(super) fn rules(config: &Config) -> Result<KeyRules, RunError> {
         keep_retired: config.dkim.keep_retired,
         ..Policy::default()
     };
-    Ok(KeyRules {
+    Ok(DomainRules {
         algorithms: algorithms.map_err(|e: waxseal_keys::UnknownAlgorithm| RunError::Control(e.to_string()))?,
         policy: policy.for_queue(config.queue.expire_after),
+        proof_required: config.proof_required,
     })
 }
 

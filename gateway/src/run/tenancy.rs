@@ -8,15 +8,15 @@ use waxseal_keys::life::{NextStep, State};
 
 use super::Gateway;
 use crate::admin::ports::{
-    AdminError, AdminResult, ApplyReport, CredentialSummary, DomainSummary, KeyMove, KeyStep, KeySummary,
+    AdminError, AdminResult, ApplyReport, Challenge, CredentialSummary, DomainSummary, KeyMove, KeyStep, KeySummary,
     NewCredential, TenantAdmin, TenantDetail, TenantSummary,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::message::DomainName;
 use crate::observe::emit;
 use crate::tenants::{
-    Change, Credential, Directory, DkimKey, DkimMove, DkimState, Refusal, RegistryError, Tenant, TenantDomain,
-    TenantFile,
+    Change, Credential, Directory, DkimKey, DkimMove, DkimState, DomainClaim, Refusal, RegistryError, Tenant,
+    TenantDomain, TenantFile,
 };
 
 /// See the module.
@@ -60,7 +60,20 @@ fn domain_summary(directory: &Directory, domain: &TenantDomain) -> DomainSummary
         name: domain.name.clone(),
         tenant: directory.tenant_name(domain.tenant).unwrap_or_default().to_owned(),
         active_keys: directory.dkim_keys(&domain.name).filter(|key| key.state() == DkimState::Active).count(),
+        proof: domain.proof.name().to_owned(),
+        challenge: None,
         created: domain.created.to_rfc3339(),
+    }
+}
+
+fn claim_summary(directory: &Directory, claim: &DomainClaim) -> DomainSummary {
+    DomainSummary {
+        name: claim.domain.clone(),
+        tenant: directory.tenant_name(claim.tenant).unwrap_or_default().to_owned(),
+        active_keys: 0,
+        proof: "claimed".to_owned(),
+        challenge: Some(Challenge { name: claim.record_name(), value: claim.record_value() }),
+        created: claim.created.to_rfc3339(),
     }
 }
 
@@ -117,6 +130,15 @@ impl Tenancy {
         let directory = self.directory();
         let found = directory.tenant_by_name(name).cloned();
         found.ok_or_else(|| RegistryError::NoTenant(name.chars().take(80).collect()).into())
+    }
+
+    /// A domain that was just added: the tenant's, or its claim to it.
+    fn added_domain(&self, domain: &DomainName, tenant: &str) -> AdminResult<DomainSummary> {
+        let (directory, tenant) = (self.directory(), self.tenant(tenant)?);
+        let claim = directory.claims(domain).find(|claim| claim.tenant == tenant.id);
+        let added = directory.domain(domain).map(|domain| domain_summary(&directory, domain));
+        let added = added.or_else(|| claim.map(|claim| claim_summary(&directory, claim)));
+        added.ok_or_else(|| AdminError::NotFound(format!("{domain} was removed again")))
     }
 
     fn key(&self, domain: &DomainName, selector: &str) -> AdminResult<KeySummary> {
@@ -198,16 +220,24 @@ impl TenantAdmin for Tenancy {
 
     fn add_domain(&self, domain: &DomainName, tenant: &str, by: &str) -> AdminResult<DomainSummary> {
         announce(&self.gateway.registry.add_domain(domain, tenant, by)?);
-        let directory = self.directory();
-        let added = directory.domain(domain).map(|domain| domain_summary(&directory, domain));
-        added.ok_or_else(|| AdminError::NotFound(format!("{domain} was removed again")))
+        self.added_domain(domain, tenant)
+    }
+
+    fn vouch_for_domain(&self, domain: &DomainName, tenant: &str, by: &str) -> AdminResult<DomainSummary> {
+        announce(&self.gateway.registry.vouch_for_domain(domain, tenant, by)?);
+        self.added_domain(domain, tenant)
     }
 
     fn list_domains(&self, tenant: Option<&str>) -> AdminResult<Vec<DomainSummary>> {
         let id = tenant.map(|name| self.tenant(name)).transpose()?.map(|tenant| tenant.id);
         let directory = self.directory();
         let wanted = directory.domains().filter(|domain| id.is_none_or(|id| domain.tenant == id));
-        Ok(wanted.map(|domain| domain_summary(&directory, domain)).collect())
+        let mut all: Vec<_> = wanted.map(|domain| domain_summary(&directory, domain)).collect();
+        for domain in directory.claimed_domains() {
+            let claims = directory.claims(&domain).filter(|claim| id.is_none_or(|id| claim.tenant == id));
+            all.extend(claims.map(|claim| claim_summary(&directory, claim)));
+        }
+        Ok(all)
     }
 
     fn remove_domain(&self, domain: &DomainName, dry_run: bool, by: &str) -> AdminResult<ApplyReport> {

@@ -10,7 +10,7 @@ use waxseal_keys::DomainSigner;
 use waxseal_keys::sealing::DataKey;
 
 use super::dkim_key::{DkimKey, DkimState, KeyEntry};
-use super::{Credential, Tenant, TenantDomain};
+use super::{Credential, DomainClaim, Tenant, TenantDomain};
 use crate::ids::TenantId;
 use crate::message::DomainName;
 use crate::sign::Signers;
@@ -23,6 +23,7 @@ pub struct Directory {
     /// Tenants that were removed: their letters are still on their way, so their keys stay openable.
     pub(super) former: BTreeMap<TenantId, Arc<Tenant>>,
     pub(super) domains: BTreeMap<DomainName, Arc<TenantDomain>>,
+    pub(super) claims: BTreeMap<DomainName, BTreeMap<TenantId, Arc<DomainClaim>>>,
     pub(super) domains_of: HashMap<TenantId, Arc<[DomainName]>>,
     pub(super) credentials: BTreeMap<String, Arc<Credential>>,
     pub(super) keys: BTreeMap<DomainName, Arc<BTreeMap<String, Arc<KeyEntry>>>>,
@@ -74,6 +75,16 @@ impl Directory {
         self.domains.values()
     }
 
+    /// The claims to a domain that is nobody's yet.
+    pub fn claims(&self, domain: &DomainName) -> impl Iterator<Item = &Arc<DomainClaim>> {
+        self.claims.get(domain).into_iter().flat_map(|claims| claims.values())
+    }
+
+    /// All domains that somebody claims, sorted.
+    pub fn claimed_domains(&self) -> Vec<DomainName> {
+        self.claims.keys().cloned().collect()
+    }
+
     /// A credential by its user name. Whether it may be used is [`Credential::usable`]'s word.
     pub fn credential(&self, user: &str) -> Option<Arc<Credential>> {
         self.credentials.get(user).cloned()
@@ -118,6 +129,19 @@ impl Directory {
         if let Some(tenant) = self.tenants.remove(&id) {
             self.names.remove(&tenant.name);
             self.former.insert(id, tenant);
+        }
+    }
+
+    pub(super) fn insert_claim(&mut self, claim: DomainClaim) {
+        self.claims.entry(claim.domain.clone()).or_default().insert(claim.tenant, Arc::new(claim));
+    }
+
+    pub(super) fn remove_claim(&mut self, domain: &DomainName, tenant: TenantId) {
+        if let Some(claims) = self.claims.get_mut(domain) {
+            claims.remove(&tenant);
+            if claims.is_empty() {
+                self.claims.remove(domain);
+            }
         }
     }
 

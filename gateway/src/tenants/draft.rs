@@ -29,18 +29,24 @@ use crate::store::control::{ChangeSet, ControlStore, Namespace};
 pub(super) const NEXT_TENANT: &[u8] = b"tenant";
 pub(super) const NEXT_AUDIT: &[u8] = b"audit";
 
-/// What a domain's keys are and how long they live: `[dkim]` of the configuration.
+/// What the configuration says of every domain: its keys (`[dkim]`), and how it comes to a tenant (`[domains]`).
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeyRules {
+pub struct DomainRules {
     /// The keys that a new domain gets, and of each line the kind that a successor has.
     pub algorithms: Vec<Algorithm>,
     /// The times.
     pub policy: Policy,
+    /// Must a tenant show that a domain is its own, whoever adds it?
+    pub proof_required: bool,
 }
 
-impl Default for KeyRules {
+impl Default for DomainRules {
     fn default() -> Self {
-        Self { algorithms: vec![Algorithm::Rsa2048, Algorithm::Ed25519], policy: Policy::default() }
+        Self {
+            algorithms: vec![Algorithm::Rsa2048, Algorithm::Ed25519],
+            policy: Policy::default(),
+            proof_required: false,
+        }
     }
 }
 
@@ -91,6 +97,7 @@ pub(super) struct Draft<'s> {
     now: Timestamp,
     algorithms: &'s [Algorithm],
     policy: &'s Policy,
+    proof_required: bool,
 }
 
 impl<'s> Draft<'s> {
@@ -100,9 +107,9 @@ impl<'s> Draft<'s> {
         keys: KeySource,
         by: &'s str,
         now: Timestamp,
-        rules: &'s KeyRules,
+        rules: &'s DomainRules,
     ) -> Self {
-        let KeyRules { algorithms, policy } = rules;
+        let DomainRules { algorithms, policy, proof_required } = rules;
         Self {
             store,
             directory,
@@ -115,6 +122,7 @@ impl<'s> Draft<'s> {
             now,
             algorithms,
             policy,
+            proof_required: *proof_required,
         }
     }
 
@@ -144,6 +152,10 @@ impl<'s> Draft<'s> {
 
 pub(super) fn tenant_key(id: TenantId) -> [u8; 4] {
     id.0.to_be_bytes()
+}
+
+pub(super) fn claim_key(domain: &DomainName, tenant: TenantId) -> Vec<u8> {
+    [domain.as_str().as_bytes(), b"\0", &tenant.0.to_be_bytes()].concat()
 }
 
 /// Domain and selector in one key; neither can hold the octet between them.

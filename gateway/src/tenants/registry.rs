@@ -19,7 +19,7 @@ use waxseal_keys::sealing::{DataKey, KeyEncryptionKey, KeyId};
 use zeroize::Zeroizing;
 
 use super::directory::Directory;
-use super::draft::{Draft, KeyRules, KeySource, TenantFile};
+use super::draft::{DomainRules, Draft, KeySource, TenantFile};
 use super::error::RegistryError;
 use super::read::{number, parsed, read_directory};
 use super::records::records;
@@ -87,7 +87,7 @@ fn plain<S: serde::Serializer>(secret: &Zeroizing<String>, serializer: S) -> Res
 pub struct Registry {
     store: Mutex<ControlStore>,
     current: RwLock<Arc<Directory>>,
-    rules: RwLock<KeyRules>,
+    rules: RwLock<DomainRules>,
     clock: Arc<dyn Clock>,
     opening: OpenReport,
 }
@@ -175,7 +175,7 @@ impl Registry {
     }
 
     /// Which DKIM keys domains get and how long they live (`[dkim]`).
-    pub fn set_key_rules(&self, rules: KeyRules) {
+    pub fn set_domain_rules(&self, rules: DomainRules) {
         *self.rules.write() = rules;
     }
 
@@ -184,8 +184,8 @@ impl Registry {
         self.rules.write().algorithms = algorithms;
     }
 
-    /// What [`Registry::set_key_rules`] set.
-    pub fn key_rules(&self) -> KeyRules {
+    /// What [`Registry::set_domain_rules`] set.
+    pub fn domain_rules(&self) -> DomainRules {
         self.rules.read().clone()
     }
 
@@ -206,7 +206,7 @@ impl Registry {
         keys: KeySource,
         act: impl FnOnce(&mut Draft<'_>) -> Result<T, RegistryError>,
     ) -> Result<(T, Change, KeySource), RegistryError> {
-        let rules = self.key_rules();
+        let rules = self.domain_rules();
         let mut store = self.store.lock();
         let directory = Directory::clone(&self.snapshot());
         let mut draft = Draft::new(&store, directory, keys, by, self.clock.now(), &rules);
@@ -318,7 +318,8 @@ impl Registry {
         self.simple_change(by, |draft| draft.revoke_credential(user))
     }
 
-    /// Gives a domain to a tenant, with a new DKIM key of each default algorithm in state generated.
+    /// Gives a domain to a tenant, with a new DKIM key of each default algorithm in state generated; where proof is
+    /// required, only notes the tenant's claim.
     pub fn add_domain(&self, domain: &DomainName, tenant: &str, by: &str) -> Result<Change, RegistryError> {
         self.change_with_keys(by, false, |draft| draft.add_domain(domain, tenant))
     }

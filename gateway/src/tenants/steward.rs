@@ -1,5 +1,5 @@
 //! The steward: looks at DNS for every domain with keys, again and again, and lets the machine of
-//! `waxseal_keys::life` move them.
+//! `waxseal_keys::life` move them; and for every claim to a domain, until its token is there.
 //!
 //! Promises: a key that waits for its record is looked at within seconds after it was made, then less and less often;
 //! keys that sign are looked at every hour; a domain whose servers cannot be asked stays as it is and is asked again
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use waxseal_dns::{Answer, DkimRecord, RecordType, Reply, VantageKind};
 use waxseal_keys::life::{Observation, Sighting};
 
-use super::{Change, DkimKey, DkimState, Registry};
+use super::{Change, DkimKey, DkimState, DomainClaim, Registry, claim};
 use crate::clock::{Clock, Timestamp};
 use crate::message::DomainName;
 use crate::observe::{Event, emit};
@@ -143,12 +143,14 @@ impl Steward {
     fn due_domains(&self) -> Vec<DomainName> {
         let (now, directory) = (self.clock.now(), self.registry.snapshot());
         let mut due = self.due.lock();
-        due.retain(|domain, _| directory.domain(domain).is_some());
+        let claimed = directory.claimed_domains();
+        due.retain(|domain, _| directory.domain(domain).is_some() || claimed.contains(domain));
         let is_due = |domain: &DomainName| {
             // A time further off than any wait was set by a clock that has jumped back since.
             due.get(domain).is_none_or(|at| now >= *at || at.since(now) > LONGEST)
         };
-        directory.domains().map(|domain| &domain.name).filter(|domain| is_due(domain)).cloned().collect()
+        let all = directory.domains().map(|domain| &domain.name).chain(&claimed);
+        all.filter(|domain| is_due(domain)).cloned().collect()
     }
 
     /// When the domain is looked at next, in the usual course.
@@ -158,7 +160,11 @@ impl Steward {
 
     /// Looks at one domain now, and says what moved.
     pub async fn look(&self, domain: &DomainName) -> Option<Change> {
-        let keys: Vec<DkimKey> = self.registry.snapshot().dkim_keys(domain).cloned().collect();
+        let directory = self.registry.snapshot();
+        if directory.domain(domain).is_none() {
+            return self.look_at_claims(domain, directory.claims(domain).cloned().collect()).await;
+        }
+        let keys: Vec<DkimKey> = directory.dkim_keys(domain).cloned().collect();
         let mut observation = Observation::default();
         for key in keys.iter().filter(|key| is_looked_for(key.state())) {
             let answers = ask_everywhere(self.zones.as_ref(), &key.record_name()).await;
@@ -167,7 +173,7 @@ impl Steward {
         let (registry, letters, name) = (self.registry.clone(), self.letters.clone(), domain.clone());
         let now = self.clock.now();
         let moved = tokio::task::spawn_blocking(move || {
-            let policy = registry.key_rules().policy;
+            let policy = registry.domain_rules().policy;
             let over = |key: &&DkimKey| key.state() == DkimState::Retiring && now >= key.changed() + policy.overlap;
             for key in keys.iter().filter(over) {
                 if letters.waiting(&name, key.changed() + SEALING_SLACK) {
@@ -190,11 +196,41 @@ impl Steward {
         change
     }
 
+    /// Whose token is at every authoritative server has the domain.
+    async fn look_at_claims(&self, domain: &DomainName, mut claims: Vec<Arc<DomainClaim>>) -> Option<Change> {
+        let answers = ask_everywhere(self.zones.as_ref(), &claim::record_name(domain)).await;
+        let shows = |value: &str| {
+            let has = |answer: &Answer| answer.values().any(|text| text.trim() == value);
+            !answers.is_empty() && answers.iter().all(has)
+        };
+        // Two tokens side by side: whoever published them lets both in; the first claim has it.
+        claims.sort_by_key(|claim| claim.created);
+        let proved = claims.into_iter().find(|claim| shows(&claim.record_value()));
+        let mut change = None;
+        if let Some(claim) = proved {
+            let registry = self.registry.clone();
+            let made = tokio::task::spawn_blocking(move || registry.prove_domain_claim(&claim, STEWARD)).await;
+            change = match made {
+                Ok(Ok(change)) => Some(change),
+                Ok(Err(error)) => {
+                    let detail = format!("the claim to {domain} is proved and cannot be granted: {error}");
+                    emit(&Event::Gateway { state: "steward-failed", detail });
+                    None
+                }
+                Err(_) => None,
+            };
+            change.iter().flat_map(|change| &change.events).for_each(emit);
+        }
+        self.plan_next(domain, false);
+        change
+    }
+
     /// A key that waits for its record: after a tenth of the time that it has waited. Nothing to wait for: an hour.
     fn plan_next(&self, domain: &DomainName, failed: bool) {
         let (now, directory) = (self.clock.now(), self.registry.snapshot());
         let waiting = directory.dkim_keys(domain).filter(|key| key.state().is_candidate());
-        let youngest = waiting.map(|key| now.since(key.created)).min();
+        let waiting = waiting.map(|key| key.created).chain(directory.claims(domain).map(|claim| claim.created));
+        let youngest = waiting.map(|created| now.since(created)).min();
         let wait = match youngest {
             Some(age) if !failed => (age / 10).clamp(SHORTEST, LONGEST),
             _ => LONGEST,

@@ -9,7 +9,7 @@ use waxseal_keys::sealing::KeyEncryptionKey;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::tenants::KeyRules;
+use crate::tenants::DomainRules;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -80,7 +80,7 @@ fn world() -> World {
     let kek = KeyEncryptionKey::generate().unwrap();
     let clock = Arc::new(ManualClock::new(Timestamp::parse_rfc3339("2026-11-24T12:00:00Z").unwrap()));
     let registry = Arc::new(Registry::open(folder.path(), &kek, clock.clone()).unwrap());
-    registry.set_key_rules(KeyRules { algorithms: vec![Algorithm::Ed25519], ..KeyRules::default() });
+    registry.set_domain_rules(DomainRules { algorithms: vec![Algorithm::Ed25519], ..DomainRules::default() });
     let domain: DomainName = "acme.example".parse().unwrap();
     registry.add_tenant("acme", "root").unwrap();
     registry.add_domain(&domain, "acme", "root").unwrap();
@@ -255,4 +255,47 @@ fn resolvers_are_believed_only_where_no_zone_is() {
     };
     let failed = || Some(Reply::Failed { reason: "no zone holds the name".to_owned() });
     assert_eq!((survey("", failed()), survey("", Some(Reply::Timeout)), survey("acme.example", failed())), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_domain_goes_to_the_tenant_whose_token_is_everywhere() {
+    let world = world();
+    world.registry.set_domain_rules(DomainRules { proof_required: true, ..world.registry.domain_rules() });
+    let wanted: DomainName = "shop.example".parse().unwrap();
+    world.registry.add_tenant("beta", "root").unwrap();
+    for tenant in ["acme", "beta"] {
+        let change = world.registry.add_domain(&wanted, tenant, "root").unwrap();
+        assert!(change.changes[0].contains("claims domain shop.example"), "{:?}", change.changes);
+        assert!(world.registry.add_domain(&wanted, tenant, "root").unwrap().changes.is_empty(), "the same again");
+    }
+    let directory = world.registry.snapshot();
+    assert!(directory.owner(&wanted).is_none() && directory.dkim_keys(&wanted).count() == 0, "a claim gives nothing");
+    let beta = directory.tenant_by_name("beta").unwrap().id;
+    let claim = directory.claims(&wanted).find(|claim| claim.tenant == beta).unwrap().clone();
+    let publish = |server: usize| {
+        world.zone.servers.lock()[server].insert(claim.record_name(), vec!["other".to_owned(), claim.record_value()]);
+    };
+    world.steward.look(&wanted).await;
+    publish(0);
+    world.steward.look(&wanted).await;
+    assert!(world.registry.snapshot().owner(&wanted).is_none(), "one of two servers");
+    publish(1);
+    assert!(world.steward.due_domains().is_empty());
+    world.clock.advance(SHORTEST);
+    assert_eq!(world.steward.due_domains().iter().filter(|domain| **domain == wanted).count(), 1);
+    world.steward.look(&wanted).await.unwrap();
+    let directory = world.registry.snapshot();
+    assert_eq!(directory.owner(&wanted), Some(beta));
+    assert_eq!(directory.domain(&wanted).unwrap().proof.name(), "shown");
+    assert!(directory.claimed_domains().is_empty(), "the other claim has ended");
+    assert_eq!(directory.dkim_keys(&wanted).count(), 1);
+    assert!(world.registry.add_domain(&wanted, "acme", "root").is_err());
+    // The operator may vouch all the same, and a removed tenant's claims go with it.
+    let (third, fourth): (DomainName, DomainName) =
+        ("third.example".parse().unwrap(), "fourth.example".parse().unwrap());
+    world.registry.vouch_for_domain(&third, "acme", "root").unwrap();
+    assert_eq!(world.registry.snapshot().domain(&third).unwrap().proof.name(), "vouched");
+    world.registry.add_domain(&fourth, "acme", "root").unwrap();
+    world.registry.remove_tenant("acme", false, "root").unwrap();
+    assert!(world.registry.snapshot().claimed_domains().is_empty());
 }

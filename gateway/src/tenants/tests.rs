@@ -28,7 +28,7 @@ fn clock() -> Arc<ManualClock> {
 
 fn open(folder: &Path) -> Registry {
     let registry = Registry::open(folder, &kek(1), clock()).unwrap();
-    registry.set_key_rules(KeyRules { algorithms: vec![Algorithm::Ed25519], ..KeyRules::default() });
+    registry.set_domain_rules(DomainRules { algorithms: vec![Algorithm::Ed25519], ..DomainRules::default() });
     registry
 }
 

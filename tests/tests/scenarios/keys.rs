@@ -27,13 +27,20 @@ struct Year {
     arrived: usize,
 }
 
+/// Two authoritative servers of the zone, which know nothing of each other: what a slow secondary looks like.
+fn two_servers() -> [Bind; 2] {
+    let (port, inner) = (free_port(), free_port());
+    let second = Ipv4Addr::new(127, 0, 0, 2);
+    let hosts = [("ns1.example.com", Ipv4Addr::LOCALHOST), ("ns2.example.com", second)];
+    let serve = |port| Bind::serving((Ipv4Addr::LOCALHOST, port).into(), &[ZONE], &hosts);
+    [serve(port), serve(inner).also_at((second, port).into())]
+}
+
 fn year() -> Option<Year> {
     if !need::all(&[Need::Bind, Need::Dkimpy, Need::FakeTime]) {
         return None;
     }
-    let port = free_port();
-    let hosts = [("ns1.example.com", Ipv4Addr::LOCALHOST), ("ns2.example.com", Ipv4Addr::new(127, 0, 0, 2))];
-    let servers = hosts.map(|(_, address)| Bind::serving((address, port).into(), &[ZONE], &hosts));
+    let servers = two_servers();
     let receiver = Receiver::start().unwrap();
     let mut setup = Setup::new();
     setup.set("dns", "servers", format!("[\"{}\"]", servers[0].address())).route_all(receiver.address());
@@ -219,4 +226,32 @@ fn an_emergency(year: &mut Year, stolen: &[String]) {
     year.publish_everywhere(&third);
     assert!(year.servers[0].texts(&format!("{}._domainkey.{ZONE}", stolen[0]))[0].ends_with("p="));
     assert_eq!(year.send("after the emergency"), third);
+}
+
+#[test]
+fn a_domain_is_of_the_tenant_that_can_publish_its_token() {
+    if !need::all(&[Need::Bind]) {
+        return;
+    }
+    let servers = two_servers();
+    let mut setup = Setup::new();
+    setup.set("dns", "servers", format!("[\"{}\"]", servers[0].address())).set("domains", "proof", "\"required\"");
+    setup.set("dkim", "algorithms", "[\"ed25519\"]");
+    let gateway = setup.start();
+    let claim = |tenant: &str| {
+        gateway.cli(&["tenant", "add", tenant]).ok();
+        let made = gateway.cli(&["domain", "add", ZONE, "--tenant", tenant, "--json"]).ok().json();
+        assert_eq!(made["proof"], "claimed", "{made}");
+        made["challenge"].clone()
+    };
+    let (first, second) = (claim("squatter"), claim("owner"));
+    assert_ne!(first["value"], second["value"]);
+    for server in &servers {
+        server.txt(ZONE, second["name"].as_str().unwrap(), second["value"].as_str().unwrap());
+    }
+    gateway.wait_event("gateway.state", KEYS, |event| event["state"] == "domain-proved");
+    let domains = gateway.cli(&["domain", "list", "--json"]).ok().json();
+    let rows = domains.as_array().unwrap();
+    assert_eq!((rows.len(), &rows[0]["tenant"], &rows[0]["proof"]), (1, &"owner".into(), &"shown".into()), "{domains}");
+    assert_eq!(gateway.cli(&["domain", "add", ZONE, "--tenant", "squatter"]).code, 5);
 }

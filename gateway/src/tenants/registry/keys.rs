@@ -1,11 +1,11 @@
-//! The registry's changes to DKIM keys.
+//! The registry's changes to DKIM keys, and to whom a domain belongs.
 
 use waxseal_keys::life::{NextStep, Observation, Ring, next_step};
 use waxseal_keys::{Algorithm, SigningKey};
 
 use super::{Change, KeySource, Registry, RegistryError};
 use crate::message::DomainName;
-use crate::tenants::DkimKey;
+use crate::tenants::{DkimKey, DomainClaim};
 
 impl Registry {
     /// Makes a DKIM key in state generated; without a selector, one like `wax202611a`. Returns the selector.
@@ -78,6 +78,16 @@ impl Registry {
         self.change_with_keys(by, false, |draft| draft.observe_keys(domain, seen))
     }
 
+    /// Gives a domain to a tenant on the operator's word, whether proof is required or not.
+    pub fn vouch_for_domain(&self, domain: &DomainName, tenant: &str, by: &str) -> Result<Change, RegistryError> {
+        self.change_with_keys(by, false, |draft| draft.vouch_for_domain(domain, tenant))
+    }
+
+    /// Gives a domain to the tenant whose claim's token was seen; nothing if the claim has ended meanwhile.
+    pub fn prove_domain_claim(&self, claim: &DomainClaim, by: &str) -> Result<Change, RegistryError> {
+        self.change_with_keys(by, false, |draft| draft.prove_claim(claim))
+    }
+
     /// Asks for a rotation: every line gets a successor, which takes over as soon as its record was everywhere for
     /// the pre-publish time.
     pub fn rotate_dkim_keys(&self, domain: &DomainName, dry_run: bool, by: &str) -> Result<Change, RegistryError> {
@@ -97,7 +107,7 @@ impl Registry {
 
     /// What happens next to each key of a domain by itself.
     pub fn dkim_key_plans(&self, domain: &DomainName) -> Vec<(DkimKey, Option<NextStep>)> {
-        let (directory, rules) = (self.snapshot(), self.key_rules());
+        let (directory, rules) = (self.snapshot(), self.domain_rules());
         let ring = Ring(directory.dkim_keys(domain).map(|key| (key.selector.clone(), key.life)).collect());
         let plan = |key: &DkimKey| (key.clone(), next_step(&ring, &key.selector, &rules.policy));
         directory.dkim_keys(domain).map(plan).collect()
