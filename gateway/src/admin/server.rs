@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::ports::{
-    GatewayControl, Health, KekReport, KekRequest, RouteExplainer, StoreCheck, StoreCheckReport, TenantAdmin,
+    BackupReport, GatewayControl, Health, KekReport, KekRequest, RouteExplainer, StoreCheck, StoreCheckReport,
+    TenantAdmin,
 };
 use super::problem::Problem;
 use super::{QueueControl, queue_routes, tenant_routes};
@@ -62,6 +63,14 @@ pub struct DrainRequest {
     pub timeout_seconds: u64,
 }
 
+/// The body of `POST /v1/backups`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// The new folder, as an absolute path that the gateway's user may write.
+    pub folder: PathBuf,
+}
+
 /// What `reload` did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
@@ -95,6 +104,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/v1/reload", post(reload))
         .route("/v1/store:check", post(check))
         .route("/v1/kek:rotate", post(rotate_kek))
+        .route("/v1/backups", post(backup))
         // A file of many tenants is the largest body; only the owner of the socket can send one.
         .layer(DefaultBodyLimit::max(64 << 20))
         .fallback(|| async { Problem::not_found("there is no such route") })
@@ -154,6 +164,11 @@ async fn reload(State(state): State<AdminState>) -> Answer<Reloaded> {
 async fn rotate_kek(State(state): State<AdminState>, headers: HeaderMap, body: Bytes) -> Answer<KekReport> {
     let (by, request): (_, KekRequest) = (by(&headers), json(&body)?);
     Ok(Json(blocking(move || state.gateway.rotate_kek(&request.new, &by)).await??))
+}
+
+async fn backup(State(state): State<AdminState>, body: Bytes) -> Answer<BackupReport> {
+    let request: BackupRequest = json(&body)?;
+    Ok(Json(state.store.backup(request.folder).await?))
 }
 
 async fn check(State(state): State<AdminState>) -> Answer<StoreCheckReport> {

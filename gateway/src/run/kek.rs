@@ -21,6 +21,11 @@ fn read(reference: &SecretRef) -> Result<KeyEncryptionKey, String> {
     KeyEncryptionKey::parse(text).map_err(|e| e.to_string())
 }
 
+/// The key that the configuration names.
+pub(super) fn read_configured(config: &Config) -> Result<KeyEncryptionKey, RunError> {
+    read(&config.kek).map_err(RunError::Kek)
+}
+
 fn follow(reference: &str) -> Option<KeyEncryptionKey> {
     read(&reference.parse().ok()?).ok()
 }

@@ -1,7 +1,7 @@
 //! The journal: append-only segments of sealed frames, one sync a batch.
 //!
 //! Promises: [`Journal::commit`] answers after `fdatasync`; everybody who waits meanwhile shares the next one
-//! (group commit: the writer takes all that has gathered while it synced, and a lone writer waits for nobody). The
+//! (group commit: the writer takes all that has gathered while it synced, see [`super::inbox`]). The
 //! table changes after the sync and before the answer, in the journal's order. Refuses everything after a failed
 //! sync: what the kernel kept of it is unknown, so only a restart, which reads the disk, may go on.
 //!
@@ -12,7 +12,6 @@ use std::collections::HashMap;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -22,11 +21,12 @@ use waxseal_keys::sealing::{DataKey, RecordKey, SealingError};
 use super::StoreError;
 use super::disk::{Disk, Segment};
 use super::frame::{FrameHeader, HEADER_LEN};
+use super::inbox::{Expected, Inbox};
 use super::record::{self, Entry};
 use super::table::{Effect, Position, Table};
 use crate::ids::{LetterId, TenantId};
 
-/// A batch takes no further frame beyond this, so that the first in it do not wait long.
+/// The octets of a batch.
 const BATCH_OCTETS: usize = 16 << 20;
 const SEGMENT_MARK: &[u8; 8] = b"WAXSEAL\x01";
 /// Octets of a segment's header: mark, number, salt, checksum.
@@ -111,7 +111,7 @@ struct Request {
 
 /// The handle that sessions and deliveries share.
 pub struct Journal {
-    requests: Mutex<Option<Sender<Request>>>,
+    inbox: Arc<Inbox<Request>>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     counter: AtomicU64,
     salt: Salt,
@@ -128,19 +128,16 @@ impl Journal {
         segment_octets: u64,
     ) -> Result<Self, StoreError> {
         let salt: Salt = rand::random();
-        let (sender, receiver) = channel();
+        let inbox = Inbox::new(BATCH_OCTETS);
         let mut writer = Writer { disk, table, salt, next_segment, segment_octets, current: None, closed: None };
         let thread = std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || writer.run(&receiver))
+            .spawn({
+                let inbox = inbox.clone();
+                move || writer.run(&inbox)
+            })
             .map_err(|e| io_error("starting the journal's writer", &e))?;
-        Ok(Self {
-            requests: Mutex::new(Some(sender)),
-            writer: Mutex::new(Some(thread)),
-            counter: AtomicU64::new(0),
-            salt,
-            keys,
-        })
+        Ok(Self { inbox, writer: Mutex::new(Some(thread)), counter: AtomicU64::new(0), salt, keys })
     }
 
     /// Seals a transaction of one tenant; `bodies` in the order of the `Accept` entries. CPU-bound: a copy and an
@@ -180,23 +177,25 @@ impl Journal {
         Ok(Prepared { frame, effects })
     }
 
-    /// Writes a prepared frame; returns when it is durable and the table knows.
-    pub async fn commit(&self, prepared: Prepared) -> Result<(), StoreError> {
+    /// Says that a frame will be committed soon, so that a batch may wait for it a moment.
+    pub fn expect(&self) -> Expected {
+        self.inbox.expect()
+    }
+
+    /// Writes a prepared frame, which was expected or not; returns when it is durable and the table knows.
+    pub async fn commit(&self, prepared: Prepared, expected: Option<Expected>) -> Result<(), StoreError> {
         let closed = || StoreError::Closed("the journal's writer has stopped".into());
         let (done, answer) = oneshot::channel();
-        let sent = match &*self.requests.lock() {
-            Some(requests) => requests.send(Request { prepared, done }).is_ok(),
-            None => false,
-        };
-        if !sent {
+        if self.inbox.push(prepared.frame.len(), Request { prepared, done }).is_err() {
             return Err(closed());
         }
+        drop(expected);
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Stops the writer after what was handed to it.
     pub fn stop(&self) {
-        self.requests.lock().take();
+        self.inbox.close();
         if let Some(writer) = self.writer.lock().take() {
             // A panic of the writer was already answered to everybody who waited, as a closed store.
             let _ = writer.join();
@@ -232,16 +231,8 @@ pub(super) fn io_error(what: &str, error: &io::Error) -> StoreError {
 }
 
 impl Writer {
-    fn run(&mut self, requests: &Receiver<Request>) {
-        while let Ok(first) = requests.recv() {
-            let mut octets = first.prepared.frame.len();
-            let mut batch = vec![first];
-            while octets < BATCH_OCTETS
-                && let Ok(next) = requests.try_recv()
-            {
-                octets += next.prepared.frame.len();
-                batch.push(next);
-            }
+    fn run(&mut self, inbox: &Inbox<Request>) {
+        while let Some(batch) = inbox.take() {
             self.write(batch);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::disk::{Disk, Folder, Segment};
 use super::frame::{self, HEADER_LEN};
+use super::inbox::Expected;
 use super::index::Index;
 use super::journal::{FrameKeys, Journal, SEGMENT_HEADER_LEN, Salt, TenantKeys, io_error, read_segment_header};
 use super::record::Entry;
@@ -110,14 +111,16 @@ impl Drop for Settling<'_> {
 pub struct LocalStore {
     journal: Journal,
     table: Arc<Mutex<Table>>,
-    index: Mutex<Index>,
-    disk: Arc<dyn Disk>,
+    pub(super) index: Mutex<Index>,
+    pub(super) disk: Arc<dyn Disk>,
     keys: Arc<FrameKeys>,
     readers: Mutex<HashMap<u64, OpenSegment>>,
     clock: Arc<dyn Clock>,
     traffic: Traffic,
     settings: Settings,
     free: AtomicU64,
+    /// Copies under way: no segment is unlinked meanwhile.
+    pub(super) pins: AtomicUsize,
 }
 
 impl LocalStore {
@@ -158,6 +161,7 @@ impl LocalStore {
             clock,
             traffic: Traffic::default(),
             settings,
+            pins: AtomicUsize::new(0),
         };
         Ok((Arc::new(store), recovery))
     }
@@ -204,6 +208,9 @@ impl LocalStore {
             self.table.lock().untake(changes);
             return Err(error);
         }
+        if self.pins.load(Ordering::Acquire) > 0 {
+            return Ok(());
+        }
         let dead = self.table.lock().dead_prefix(changes.position);
         for number in dead {
             self.disk.remove(number).map_err(|e| io_error("unlinking a dead segment", &e))?;
@@ -222,7 +229,7 @@ impl LocalStore {
                 continue;
             }
             let moved = match self.find(id) {
-                Some(record) => self.append(record.tenant, id, vec![], vec![(record, body)]).await,
+                Some(record) => self.append(record.tenant, id, vec![], vec![(record, body)], None).await,
                 None => Ok(()),
             };
             self.traffic.end_move();
@@ -235,6 +242,21 @@ impl LocalStore {
     pub fn close(&self) -> Result<(), StoreError> {
         self.journal.stop();
         self.tick()
+    }
+
+    /// Says that a letter will come to [`Self::take_in`] soon, so that others may share its sync.
+    pub fn expect(&self) -> Expected {
+        self.journal.expect()
+    }
+
+    /// [`Store::accept`] of letters that were expected.
+    pub async fn take_in(&self, letters: Vec<NewLetter>, expected: Option<Expected>) -> Result<(), StoreError> {
+        let Some(first) = letters.first() else { return Ok(()) };
+        let (tenant, about) = (first.record.tenant, first.record.id);
+        let octets: usize = letters.iter().map(|new| new.letter.message().len()).sum();
+        self.room_for(octets)?;
+        let letters = letters.into_iter().map(|new| (new.record, new.letter.message().clone())).collect();
+        self.append(tenant, about, vec![], letters, expected).await
     }
 
     /// Is there room for a message of this size?
@@ -288,6 +310,7 @@ impl LocalStore {
         about: LetterId,
         mut entries: Vec<Entry>,
         letters: Vec<(LetterRecord, Bytes)>,
+        expected: Option<Expected>,
     ) -> Result<(), StoreError> {
         if letters.iter().any(|(record, _)| record.tenant != tenant) {
             // One frame is sealed under one tenant's key; nothing in the product mixes them.
@@ -301,7 +324,7 @@ impl LocalStore {
             bodies.push(body);
         }
         let prepared = off_reactor(octets, || self.journal.prepare(tenant, about, entries, bodies))?;
-        self.journal.commit(prepared).await
+        self.journal.commit(prepared, expected).await
     }
 
     fn reader(&self, number: u64) -> Result<OpenSegment, StoreError> {
@@ -341,12 +364,7 @@ impl LocalStore {
 #[async_trait]
 impl Store for LocalStore {
     async fn accept(&self, letters: Vec<NewLetter>) -> Result<(), StoreError> {
-        let Some(first) = letters.first() else { return Ok(()) };
-        let (tenant, about) = (first.record.tenant, first.record.id);
-        let octets: usize = letters.iter().map(|new| new.letter.message().len()).sum();
-        self.room_for(octets)?;
-        let letters = letters.into_iter().map(|new| (new.record, new.letter.message().clone())).collect();
-        self.append(tenant, about, vec![], letters).await
+        self.take_in(letters, None).await
     }
 
     async fn settle(
@@ -360,7 +378,7 @@ impl Store for LocalStore {
         let tenant = self.table.lock().get(id).map(|live| live.record.tenant).ok_or(StoreError::Unknown(id))?;
         // No look at the reserve here: what was accepted must be able to end on a full disk.
         let notices = notices.into_iter().map(|new| (new.record, new.letter.message().clone())).collect();
-        self.append(tenant, id, vec![Entry::Settle { id, transitions, delay_notified }], notices).await
+        self.append(tenant, id, vec![Entry::Settle { id, transitions, delay_notified }], notices, None).await
     }
 
     async fn message(&self, id: LetterId) -> Result<Bytes, StoreError> {
