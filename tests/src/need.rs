@@ -92,7 +92,7 @@ impl Need {
             Self::Python => program("python3"),
             Self::Dkimpy => peers().join("venv/bin/dkimverify").exists(),
             Self::Nodemailer => program("node") && peers().join("node/node_modules/nodemailer").exists(),
-            Self::Bind => program("named") && program("dnssec-signzone"),
+            Self::Bind => program("named") && program("dnssec-signzone") && program("nsupdate"),
             Self::Chromium => {
                 let has = |name: &str| peers().join("node/node_modules").join(name).exists();
                 program("chromium") && program("node") && has("playwright-core") && has("axe-core")

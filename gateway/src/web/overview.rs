@@ -123,7 +123,7 @@ fn domains(
     for domain in directory.domains().filter(|domain| reach.covers(domain.tenant)) {
         count += 1;
         let path = format!("/domains/{}", domain.name);
-        if !directory.dkim_keys(&domain.name).any(|key| key.state == DkimState::Active) {
+        if !directory.dkim_keys(&domain.name).any(|key| key.state() == DkimState::Active) {
             matters.push(Matter {
                 class: "bad",
                 text: fill(words.no_key, &[&domain.name]),

@@ -10,6 +10,8 @@ mod crashes;
 mod delivery;
 mod delivery_faults;
 mod durability;
+mod kek;
+mod keys;
 mod lifecycle;
 mod mails;
 mod mta_sts;

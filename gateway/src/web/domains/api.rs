@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::domain;
 use super::list::add_domain;
-use super::one::{Wanted, act_on_key};
+use super::one::{Wanted, act_on_key, rotate_keys};
 use super::report::DomainReport;
 use crate::admin::Problem;
-use crate::admin::ports::{DomainSummary, KeySummary};
+use crate::admin::ports::{ApplyReport, DomainSummary, KeySummary};
 use crate::admin::server::json;
 use crate::web::caller::Caller;
 use crate::web::route::{CHANGE_MAIL, Route, SEE_MAIL};
@@ -25,6 +25,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route::get("/v1/domains/{domain}", SEE_MAIL, || get(one)),
     Route::get("/v1/domains/{domain}/records", SEE_MAIL, || get(records)),
     Route::post("/v1/domains/{domain}:check", CHANGE_MAIL, || post(check)),
+    Route::post("/v1/domains/{domain}:rotate", CHANGE_MAIL, || post(rotate)),
     Route::get("/v1/domains/{domain}/keys", SEE_MAIL, || get(keys)),
     Route::post("/v1/domains/{domain}/keys", CHANGE_MAIL, || post(new_key)),
     Route::post("/v1/domains/{domain}/keys/{selector}:activate", CHANGE_MAIL, || post(activate)),
@@ -107,6 +108,10 @@ async fn records(
 async fn check(State(state): State<WebState>, caller: Caller, Path(text): Path<String>) -> Answer<DomainReport> {
     let name = domain(&state, &caller, &text)?;
     Ok(Json(state.rooms.checks.check(&name).await?))
+}
+
+async fn rotate(State(state): State<WebState>, caller: Caller, Path(text): Path<String>) -> Answer<ApplyReport> {
+    Ok(Json(rotate_keys(&state, &caller, &text).await?))
 }
 
 async fn keys(State(state): State<WebState>, caller: Caller, Path(text): Path<String>) -> Answer<Vec<KeySummary>> {

@@ -64,7 +64,7 @@ fn domains_page(
         Row {
             name: domain.name.to_string(),
             tenant: directory.tenant_name(domain.tenant).unwrap_or_default().to_owned(),
-            active_keys: keys.filter(|key| key.state == DkimState::Active).count(),
+            active_keys: keys.filter(|key| key.state() == DkimState::Active).count(),
             added: layout.moment(domain.created),
             records,
         }

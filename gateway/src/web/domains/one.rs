@@ -12,7 +12,7 @@ use super::report::{CheckedRecord, DomainReport, Group, Seen, Standing};
 use super::{DomainWords, FORMATS, domain};
 use crate::admin::Problem;
 use crate::admin::client::segment;
-use crate::admin::ports::KeySummary;
+use crate::admin::ports::{ApplyReport, KeySummary};
 use crate::clock::Timestamp;
 use crate::web::caller::Caller;
 use crate::web::page::{Layout, PageResult, see_other, show};
@@ -24,6 +24,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route::get("/domains/{domain}", SEE_MAIL, || get(page)),
     Route::get("/domains/{domain}/records", SEE_MAIL, || get(download)),
     Route::post("/domains/{domain}/check", CHANGE_MAIL, || post(check)),
+    Route::post("/domains/{domain}/rotate", CHANGE_MAIL, || post(rotate)),
     Route::post("/domains/{domain}/keys/{selector}", CHANGE_MAIL, || post(change_key)),
 ];
 
@@ -49,6 +50,10 @@ struct KeyRow {
     key: KeySummary,
     state: (&'static str, &'static str, &'static str),
     created: (String, String),
+    since: (String, String),
+    /// What happens next by itself: the state that it leads to, when, and what it waits for.
+    next: Option<(Option<&'static str>, Option<(String, String)>, String)>,
+    history: Vec<((String, String), &'static str, String)>,
     may_activate: bool,
     may_retire: bool,
     may_revoke: bool,
@@ -126,6 +131,16 @@ fn key_row(key: KeySummary, layout: &Layout, words: &DomainWords) -> KeyRow {
     KeyRow {
         state: words.key_state(state),
         created: shown(&key.created, layout),
+        since: shown(&key.since, layout),
+        next: key.next.as_ref().map(|next| {
+            let to = next.to.as_deref().map(|to| words.key_state(to).2);
+            (to, next.at.as_deref().map(|at| shown(at, layout)), next.why.clone())
+        }),
+        history: key
+            .history
+            .iter()
+            .map(|one| (shown(&one.at, layout), words.key_state(&one.to).2, format!("{}: {}", one.by, one.why)))
+            .collect(),
         may_activate: matches!(state, "generated" | "published" | "verified"),
         may_retire: matches!(state, "active" | "retiring"),
         may_revoke: matches!(state, "generated" | "published" | "verified" | "active" | "retiring"),
@@ -191,6 +206,18 @@ async fn check(State(state): State<WebState>, caller: Caller, Path(text): Path<S
     Ok(see_other(&format!("/domains/{}", segment(&name.to_string()))))
 }
 
+/// Begins a rotation: the same for the page and the API.
+pub(super) async fn rotate_keys(state: &WebState, caller: &Caller, text: &str) -> Result<ApplyReport, Problem> {
+    let name = domain(state, caller, text)?;
+    let (tenants, by) = (state.rooms.admin.tenants.clone(), caller.by());
+    Ok(blocking(move || tenants.rotate_keys(&name, None, false, &by)).await??)
+}
+
+async fn rotate(State(state): State<WebState>, caller: Caller, Path(text): Path<String>) -> PageResult {
+    rotate_keys(&state, &caller, &text).await?;
+    Ok(see_other(&format!("/domains/{}#keys", segment(&text))))
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Doing {
@@ -211,7 +238,7 @@ pub(super) async fn act_on_key(
     let done = blocking(move || match verb.as_str() {
         "activate" => Some(tenants.activate_key(&name, &selector, false, &by)),
         "activate-unseen" => Some(tenants.activate_key(&name, &selector, true, &by)),
-        "retire" => Some(tenants.retire_key(&name, &selector, &by)),
+        "retire" => Some(tenants.retire_key(&name, &selector, false, &by)),
         "revoke" => Some(tenants.revoke_key(&name, &selector, &by)),
         _ => None,
     });
