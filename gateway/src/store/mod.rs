@@ -13,9 +13,12 @@ mod index;
 pub mod journal;
 pub mod ledger;
 mod local;
+mod pin;
 pub mod record;
 mod recover;
-mod table;
+#[cfg(test)]
+mod samples;
+pub(crate) mod table;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,6 +33,8 @@ use crate::sign::{Sealed, SendOptions};
 pub use inbox::Expected;
 pub use local::{LocalStore, Settings};
 pub use recover::{DamagedRecord, Recovery};
+#[cfg(test)]
+pub(crate) use samples::sample_letter;
 
 /// Where a recipient of a queued letter stands. Exactly one of these at every moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

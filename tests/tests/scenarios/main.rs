@@ -3,6 +3,7 @@
 // A story's helpers are test code as well, though they bear no `#[test]`.
 #![allow(clippy::unwrap_used)]
 
+mod backups;
 mod clocks;
 mod command_line;
 mod crashes;
