@@ -177,7 +177,7 @@ fn judge(record: &DnsRecord, survey: Option<Survey>) -> CheckedRecord {
             .any(|value| normal(record.record_type, value) == normal(record.record_type, &record.value))
     };
     let several = record.record_type == RecordType::Txt && heard.iter().any(|answer| of_kind(answer).len() > 1);
-    match (heard.iter().all(|answer| right(&answer)), checked.found.is_empty()) {
+    match (heard.iter().all(right), checked.found.is_empty()) {
         (_, false) if several => {
             with(checked, Standing::Duplicate, "Leave one of these records and remove the others.")
         }
@@ -193,6 +193,5 @@ fn judge(record: &DnsRecord, survey: Option<Survey>) -> CheckedRecord {
 
 fn with(mut checked: CheckedRecord, status: Standing, remedy: &str) -> CheckedRecord {
     checked.status = status;
-    checked.remedy = remedy.to_owned();
-    checked
+    CheckedRecord { remedy: remedy.to_owned(), ..checked }
 }

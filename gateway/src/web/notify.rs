@@ -30,7 +30,7 @@ words! {
 }
 
 /// Tells a person that a browser that was never seen has signed in. A failure is an event and holds nobody up.
-pub(super) async fn new_device(
+pub(super) fn new_device(
     state: &WebState,
     account: &Account,
     headers: &HeaderMap,

@@ -266,7 +266,7 @@ pub(super) async fn complete(
     if stage == Stage::Complete {
         emit(&Event::AuthnSuccess { user: account.email.clone(), client: address, method });
         if known_device(state, account, headers).is_none() {
-            super::notify::new_device(state, account, headers, address, method).await;
+            super::notify::new_device(state, account, headers, address, method);
             remember_device(state, account, &mut response).await?;
         }
     }
