@@ -154,6 +154,7 @@ pub fn router(state: AccountAdmin) -> Router {
         .route("/v1/users/{email}/sessions", get(sessions).delete(end_sessions))
         .route("/v1/users/{email}/totp", delete(reset_totp))
         .route("/v1/users/{email}/password", post(reset_password))
+        .route("/v1/networks", get(networks).post(set_networks))
         .route("/v1/audit", get(audit))
         .route("/v1/audit:verify", post(verify_audit))
         .route("/v1/tokens", get(tokens).post(new_token))
@@ -330,6 +331,25 @@ async fn revoke_token(State(state): State<AccountAdmin>, Path(id): Path<String>,
     let done = Done { done: format!("revoked token {id}") };
     blocking(move || state.accounts.revoke_token(&id, &by)).await??;
     Ok(Json(done))
+}
+
+/// Where persons may enter from.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Networks {
+    /// Empty: anywhere.
+    pub networks: Vec<ipnet::IpNet>,
+}
+
+async fn networks(State(state): State<AccountAdmin>) -> Answer<Networks> {
+    Ok(Json(Networks { networks: state.accounts.networks() }))
+}
+
+async fn set_networks(State(state): State<AccountAdmin>, headers: HeaderMap, body: Bytes) -> Answer<Networks> {
+    let (request, by): (Networks, String) = (json(&body)?, by(&headers));
+    let accounts = state.accounts.clone();
+    blocking(move || accounts.set_networks(&request.networks, None, &by)).await??;
+    Ok(Json(Networks { networks: state.accounts.networks() }))
 }
 
 /// A line of the audit for export: everything that a check needs.

@@ -75,6 +75,9 @@ fn admit(state: &WebState, access: Access, address: IpAddr, request: &mut Reques
                       open the page here and try again";
         return Err(Refusal::Problem(Problem::forbidden(detail)));
     }
+    if !by_token && !state.rooms.accounts.admits(address) && !request.uri().path().starts_with("/assets/") {
+        return Err(Refusal::Problem(Problem::forbidden(format!("persons may not enter from {address}"))));
+    }
     admit_by(access, identity, address, request)
 }
 
