@@ -142,6 +142,13 @@ fn uris(value: &str) -> Option<Vec<String>> {
     (!uris.is_empty() && uris.iter().all(scheme)).then_some(uris)
 }
 
+/// The domain that a report URI leads to; `None` for one that is no `mailto:` address.
+pub(crate) fn host_of(uri: &str) -> Option<&str> {
+    let (scheme, rest) = uri.split_once(':')?;
+    let address = rest.split(['!', '?']).next()?;
+    scheme.eq_ignore_ascii_case("mailto").then_some(address)?.rsplit_once('@').map(|(_, host)| host)
+}
+
 impl fmt::Display for DmarcRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut tags = vec![("v", "DMARC1".to_owned())];

@@ -186,6 +186,7 @@ mod tests {
         let key = |selector: &str, key_type, octets| PublishedKey {
             selector: selector.to_owned(),
             record: DkimRecord::new(key_type, vec![7; octets]),
+            delegated_to: None,
         };
         let operator = Operator {
             hostname: "mx1.relay.example".to_owned(),

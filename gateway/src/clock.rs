@@ -52,6 +52,11 @@ impl Timestamp {
         self.calendar().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
     }
 
+    /// In UTC, by a `strftime` format of ours.
+    pub fn written(self, format: &str) -> String {
+        self.calendar().strftime(format).to_string()
+    }
+
     /// Reads RFC 3339 with any offset; `None` if it is not one.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let stamp: jiff::Timestamp = text.trim().parse().ok()?;

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::ids::{LetterId, TenantId};
-use crate::message::{Letter, Received};
+use crate::message::{Letter, Mailbox, Received};
 use crate::observe::{Event, emit};
 use crate::redact;
 use crate::schedule::Scheduler;
@@ -22,6 +22,7 @@ use crate::sign::{SealError, TraceFacts};
 use crate::store::{LocalStore, StoreError};
 use crate::tenants::Credential;
 use crate::threads::Processors;
+use crate::web::notify::OwnMail;
 
 pub use stages::{Prepared, Stages, redaction_policy};
 
@@ -118,14 +119,19 @@ impl Rooms {
         Ok(Ok(KeyInUse(self.clone(), name)))
     }
 
-    async fn accept(self: Arc<Self>, submission: Submission) -> Result<LetterId, AcceptError> {
-        let tenant = submission.credential.tenant;
-        let session = submission.trace.session;
+    /// Takes a letter of a tenant; without a `trace` it is one of our own.
+    async fn accept(
+        self: Arc<Self>,
+        tenant: TenantId,
+        received: Letter<Received>,
+        trace: Option<TraceFacts>,
+    ) -> Result<LetterId, AcceptError> {
+        let session = trace.as_ref().map(|trace| trace.session.to_string());
         let id = LetterId::new(self.clock.now());
         let started = std::time::Instant::now();
         let expected = self.store.expect();
         let stages = self.stages.clone();
-        let work = move || stages.prepare(id, tenant, submission.letter, Some(&submission.trace));
+        let work = move || stages.prepare(id, tenant, received, trace.as_ref());
         let prepared =
             self.processors.run(work).await.unwrap_or(Err(AcceptError::Redaction(redact::Refusal::Internal(
                 "the stage did not come back".into(),
@@ -146,7 +152,7 @@ impl Rooms {
         emit(&Event::Accepted {
             id,
             tenant: name.clone(),
-            session: Some(session.to_string()),
+            session,
             from: record.envelope.reverse_path.clone(),
             to: record.envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect(),
             size: record.size as usize,
@@ -165,12 +171,21 @@ impl Rooms {
 impl Acceptor for Pipeline {
     async fn accept(&self, submission: Submission) -> Result<LetterId, AcceptError> {
         // A task of its own: a client that hangs up must not stop a letter between the store and the schedule.
-        let accepted = tokio::spawn(self.0.clone().accept(submission));
+        let Submission { credential, letter, trace } = submission;
+        let accepted = tokio::spawn(self.0.clone().accept(credential.tenant, letter, Some(trace)));
         accepted.await.unwrap_or(Err(AcceptError::ShuttingDown))
     }
 
     fn room_for(&self, size: usize) -> Result<(), StoreError> {
         self.0.store.room_for(size)
+    }
+}
+
+#[async_trait]
+impl OwnMail for Pipeline {
+    async fn send(&self, from: &Mailbox, letter: Letter<Received>) -> Result<(), AcceptError> {
+        let tenant = self.0.stages.tenant_of(from.domain()).ok_or(AcceptError::NoTenant)?;
+        self.0.clone().accept(tenant, letter, None).await.map(drop)
     }
 }
 

@@ -4,15 +4,19 @@
 //! is accepted before everything behind it stands. End: doors shut, sessions end, attempts under way end, the store
 //! writes its last checkpoint. A reload changes what can change without a restart and says what cannot.
 
+mod checks;
 mod control;
 mod delivery;
 mod error;
+mod kek;
+mod keys;
 mod posts;
 mod restore;
 mod sign;
 mod tenancy;
 mod tls;
 mod web;
+mod web_tls;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -23,7 +27,6 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use waxseal_keys::sealing::KeyEncryptionKey;
 
 use crate::admin::backup::UNFINISHED;
 use crate::admin::server as admin;
@@ -33,7 +36,7 @@ use crate::config::{self, Config};
 use crate::deliver::Courier;
 use crate::ids::TenantId;
 use crate::observe::{Event, emit};
-use crate::pipeline::{Acceptor, Pipeline, Stages};
+use crate::pipeline::{Pipeline, Stages};
 use crate::posts::Posts;
 use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{self, Scheduler, SchedulerParts};
@@ -41,6 +44,7 @@ use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
 use crate::store::journal::TenantKeys;
 use crate::store::{self, LocalStore};
 use crate::tenants::Registry;
+use crate::tenants::steward::Steward;
 use crate::threads::Processors;
 use crate::web::accounts::Accounts;
 
@@ -61,6 +65,7 @@ pub struct Gateway {
     scheduler: Arc<Scheduler>,
     stages: Arc<Stages>,
     courier: Arc<Courier>,
+    steward: Arc<Steward>,
     posts: Arc<Posts>,
     tls: TlsSlot,
     accounts: Arc<Accounts>,
@@ -90,16 +95,15 @@ impl Gateway {
         if config.data_dir.join(UNFINISHED).exists() {
             return Err(RunError::Unfinished(config.data_dir.join(UNFINISHED)));
         }
-        let kek = read_kek(&config)?;
-        let registry = open_registry(&config, &kek, clock.clone())?;
-        let decoy_key = kek.derive(b"smtp", b"waxseal decoy credentials v1");
-        drop(kek);
-        let accounts = web::open_accounts(&registry, clock.clone())?;
+        let registry = kek::open_registry(&config, clock.clone())?;
+        let decoy_key = registry.decoy_key();
+        let accounts = web::open_accounts(&registry, config.web.lifetimes, clock.clone())?;
         let store = open_store(&config, &registry, clock.clone())?;
         let posts = posts::open(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
 
         let courier = delivery::open_courier(&config, &registry, clock.clone())?;
+        let steward = keys::open_steward(&config, &registry, &store, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let scheduler = Scheduler::new(SchedulerParts {
             store: store.clone(),
@@ -111,7 +115,7 @@ impl Gateway {
         });
         scheduler.restore();
         let processors = Processors::all();
-        let pipeline: Arc<dyn Acceptor> =
+        let pipeline =
             Arc::new(Pipeline::new(stages.clone(), store.clone(), scheduler.clone(), processors, clock.clone()));
 
         let (stop_doors, _) = watch::channel(false);
@@ -121,7 +125,7 @@ impl Gateway {
             limits: config.limits.clone(),
             listeners: config.listeners.clone(),
             tls: tls.clone(),
-            acceptor: pipeline,
+            acceptor: pipeline.clone(),
             credentials: registry.clone(),
             clock: clock.clone(),
             decoy_key,
@@ -134,6 +138,7 @@ impl Gateway {
         let control = admin::bind(&config.data_dir).await.map_err(|e| RunError::Listen(e.to_string()))?;
 
         let mut rest = background(&store, &scheduler, &posts, &stop_rest);
+        rest.push(tokio::spawn(steward.clone().run(stop_rest.subscribe())));
         let gateway = Arc::new(Self {
             config: RwLock::new(config),
             config_path,
@@ -142,6 +147,7 @@ impl Gateway {
             scheduler,
             stages,
             courier,
+            steward,
             posts,
             tls,
             accounts,
@@ -153,7 +159,7 @@ impl Gateway {
             rest: Mutex::default(),
             _lock: lock,
         });
-        doors.extend(gateway.serve_web(web, &clock));
+        doors.extend(gateway.serve_web(web, pipeline, &clock)?);
         rest.push(gateway.serve_control(control, &clock));
         rest.extend(delivery::start_reporter(&gateway, clock.clone(), gateway.stop_rest.subscribe()));
         rest.push(tokio::spawn(gateway.clone().sweep_accounts(gateway.stop_rest.subscribe())));
@@ -172,6 +178,11 @@ impl Gateway {
     /// Tenants, domains, credentials, keys.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// Who looks after the DKIM keys.
+    pub fn steward(&self) -> &Arc<Steward> {
+        &self.steward
     }
 
     /// The queue.
@@ -222,6 +233,7 @@ impl Gateway {
         let new = config::load(path).map_err(|e| e.to_string())?;
         let settings = schedule_settings(&new).map_err(|e| e.to_string())?;
         let server = tls::server_config(&new).map_err(|e| e.to_string())?;
+        let rules = keys::rules(&new).map_err(|e| e.to_string())?;
         let old = self.config.read().clone();
         let mut notes = vec!["configuration read; redaction, queue and delivery policy are in force".to_owned()];
         if let Some(server) = server {
@@ -243,6 +255,7 @@ impl Gateway {
         let new = Arc::new(new);
         self.courier.reconfigure(&new).await.map_err(|e| e.to_string())?;
         self.stages.reconfigure(new.clone());
+        self.registry.set_domain_rules(rules);
         self.scheduler.reconfigure(settings);
         self.posts.reconfigure(posts::settings(&new));
         crate::observe::configure(&new.log);
@@ -331,22 +344,6 @@ fn lock_data_dir(path: &Path) -> Result<File, RunError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(RunError::Taken(path.to_owned())),
         Err(std::fs::TryLockError::Error(e)) => Err(failed("locking", e)),
     }
-}
-
-fn read_kek(config: &Config) -> Result<KeyEncryptionKey, RunError> {
-    let secret = config.kek.read().map_err(|e| RunError::Kek(e.to_string()))?;
-    let text = std::str::from_utf8(&secret).map_err(|_| RunError::Kek("not text".to_owned()))?;
-    KeyEncryptionKey::parse(text).map_err(|e| RunError::Kek(e.to_string()))
-}
-
-fn open_registry(config: &Config, kek: &KeyEncryptionKey, clock: Arc<dyn Clock>) -> Result<Arc<Registry>, RunError> {
-    let registry = Registry::open(&config.data_dir, kek, clock).map_err(|e| RunError::Control(e.to_string()))?;
-    registry.opening_events().iter().for_each(emit);
-    let algorithms: Result<Vec<_>, _> = config.dkim.algorithms.iter().map(|name| name.parse()).collect();
-    registry.set_default_algorithms(
-        algorithms.map_err(|e: waxseal_keys::UnknownAlgorithm| RunError::Control(e.to_string()))?,
-    );
-    Ok(Arc::new(registry))
 }
 
 fn open_store(config: &Config, registry: &Arc<Registry>, clock: Arc<dyn Clock>) -> Result<Arc<LocalStore>, RunError> {

@@ -17,6 +17,7 @@ pub mod need;
 pub mod peers;
 pub mod receiver;
 pub mod setup;
+pub mod signed_bind;
 pub mod sink;
 pub mod tidy;
 pub mod tls;

@@ -33,6 +33,10 @@ pub enum Need {
     Nodemailer,
     /// BIND with its tools for keys and signatures.
     Bind,
+    /// Chromium, driven by playwright-core, with axe-core under target/peers.
+    Chromium,
+    /// oidc-provider under target/peers, and Node.js.
+    OidcProvider,
     /// libfaketime, under which a program sees the time that a file says.
     FakeTime,
     /// Root and loop devices: a file system of the test's own.
@@ -52,6 +56,8 @@ impl fmt::Display for Need {
             Self::ReportReader => "parsedmarc",
             Self::Nodemailer => "nodemailer",
             Self::Bind => "BIND and its DNSSEC tools",
+            Self::Chromium => "Chromium with playwright-core and axe-core",
+            Self::OidcProvider => "oidc-provider",
             Self::FakeTime => "libfaketime",
             Self::OwnFileSystem => "root, mount and loop devices",
         })
@@ -90,7 +96,12 @@ impl Need {
             Self::Dkimpy => peers().join("venv/bin/dkimverify").exists(),
             Self::ReportReader => peers().join("reports/bin/parsedmarc").exists(),
             Self::Nodemailer => program("node") && peers().join("node/node_modules/nodemailer").exists(),
-            Self::Bind => program("named") && program("dnssec-signzone"),
+            Self::Bind => program("named") && program("dnssec-signzone") && program("nsupdate"),
+            Self::Chromium => {
+                let has = |name: &str| peers().join("node/node_modules").join(name).exists();
+                program("chromium") && program("node") && has("playwright-core") && has("axe-core")
+            }
+            Self::OidcProvider => program("node") && peers().join("node/node_modules/oidc-provider").exists(),
             Self::FakeTime => fake_time_library().is_some(),
             Self::OwnFileSystem => is_root() && crate::disk::can_mount(),
         }

@@ -302,7 +302,7 @@ impl Drop for SmtpSink {
 }
 
 /// A script of this crate's folder `peers`.
-fn script(name: &str) -> PathBuf {
+pub fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
 }
 

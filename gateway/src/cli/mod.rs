@@ -4,6 +4,7 @@
 //! closes the pipe ends the program quietly. Commands about a running gateway talk to its control socket, so that
 //! two processes never open the same store.
 
+mod audit;
 mod backup;
 mod config;
 mod control;
@@ -11,6 +12,7 @@ mod credential;
 mod dkim;
 mod domain;
 mod exit;
+mod kek;
 pub(crate) mod letter_file;
 mod post;
 mod print;
@@ -59,6 +61,8 @@ enum Command {
     Queue(queue::QueueArgs),
     /// People who may enter the pages.
     User(user::UserArgs),
+    /// Who changed what: read it, check that nothing was changed.
+    Audit(audit::AuditArgs),
     /// Tokens of the API.
     Token(token::TokenArgs),
     /// Posts for help centers: look, and decide.
@@ -69,6 +73,8 @@ enum Command {
     Route(route::RouteArgs),
     /// The store on disk.
     Store(store::StoreArgs),
+    /// The key-encryption key.
+    Kek(kek::KekArgs),
     /// Backups: copies of control data and queue, sealed as they are.
     Backup(backup::BackupArgs),
     Redact(redact::RedactArgs),
@@ -91,12 +97,14 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Domain(args) => domain::run(args),
         Command::Dkim(args) => dkim::run(args),
         Command::Queue(args) => queue::run(args),
+        Command::Audit(args) => audit::run(&args),
         Command::User(args) => user::run(args),
         Command::Token(args) => token::run(args),
         Command::Post(args) => post::run(args),
         Command::Author(args) => post::run_author(args),
         Command::Route(args) => route::run(&args),
         Command::Store(args) => store::run(&args),
+        Command::Kek(args) => kek::run(args),
         Command::Backup(args) => backup::run(&args),
         Command::Redact(args) => redact::run(&args),
         Command::Sign(args) => crate::run::sign_file(&args),

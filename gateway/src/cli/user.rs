@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 use super::control::{ConsentArgs, GatewayArgs, ListArgs};
 use super::{CliError, Exit, print};
 use crate::admin::client::{query, segment};
-use crate::web::control::{AccountView, Done, NewUser, NewUserRequest, SessionView};
+use crate::web::accounts::parse_networks;
+use crate::web::control::{AccountView, Done, Networks, NewUser, NewUserRequest, SessionView};
 
 /// `waxseal user`.
 #[derive(Debug, Args)]
@@ -84,6 +85,19 @@ enum Verb {
         #[command(flatten)]
         consent: ConsentArgs,
     },
+    /// Show or set the networks that people may enter from; the way back in for who has shut themselves out.
+    #[command(
+        after_help = "Examples:\n  waxseal user networks\n  waxseal user networks --set 192.0.2.0/24,2001:db8::/32\n  \
+                            waxseal user networks --anywhere"
+    )]
+    Networks {
+        /// Only from these, by commas.
+        #[arg(long, value_name = "NETWORKS", conflicts_with = "anywhere")]
+        set: Option<String>,
+        /// From anywhere.
+        #[arg(long)]
+        anywhere: bool,
+    },
     /// Remove a person's account.
     #[command(after_help = "Example:\n  waxseal user remove anna@example.com --yes")]
     Remove {
@@ -137,6 +151,16 @@ pub(super) fn run(args: UserArgs) -> Result<(), CliError> {
         }
         Verb::Remove { email, consent } => {
             delete(&gateway, &email, "", &consent, &format!("remove 1 account, {email}"))
+        }
+        Verb::Networks { set, anywhere } => {
+            let wanted = set.as_deref().map(parse_networks).transpose();
+            let wanted = wanted.map_err(|error| CliError::new(Exit::Usage, error))?.or(anywhere.then(Vec::new));
+            let answer: Networks = gateway.run(async |client| match wanted {
+                Some(networks) => client.post("/v1/networks", &Networks { networks }).await,
+                None => client.get("/v1/networks").await,
+            })?;
+            let list: Vec<String> = answer.networks.iter().map(ToString::to_string).collect();
+            print::line(&if list.is_empty() { "anywhere".to_owned() } else { list.join("\n") })
         }
         Verb::ResetPassword { email, consent } => {
             gateway.run(async |client| {

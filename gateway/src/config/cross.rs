@@ -25,14 +25,15 @@ pub(super) fn check(values: &Values, before: &[Complaint]) -> Vec<Complaint> {
     times_and_sizes(values, &mut found);
     dns(values, &mut found);
     names(values, &mut found);
+    super::web::check(values, &mut found);
     found
 }
 
-fn good(section: &SectionValues, names: &[&str]) -> bool {
+pub(super) fn good(section: &SectionValues, names: &[&str]) -> bool {
     names.iter().all(|name| !section.entry(name).bad)
 }
 
-fn complain(
+pub(super) fn complain(
     found: &mut Vec<Complaint>,
     section: &SectionValues,
     name: &str,

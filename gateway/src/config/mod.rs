@@ -17,6 +17,7 @@ mod secret;
 mod units;
 mod used;
 mod value;
+mod web;
 
 use std::path::{Path, PathBuf};
 

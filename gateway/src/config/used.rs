@@ -29,6 +29,8 @@ pub struct Config {
     pub redaction: redact::Policy,
     /// May a tenant's policy be `report` or `off`?
     pub allow_unredacted: bool,
+    /// Must a tenant prove that a domain is its own?
+    pub proof_required: bool,
     /// DKIM.
     pub dkim: Dkim,
     /// The queue.
@@ -43,6 +45,8 @@ pub struct Config {
     pub dns: Dns,
     /// The spam filter of posts.
     pub spam: Spam,
+    /// Who may enter the pages.
+    pub web: crate::web::settings::WebSettings,
     /// Events on standard output.
     pub log: Log,
 }
@@ -160,6 +164,8 @@ pub struct Dkim {
     pub prepublish: Duration,
     /// How long a key stays published after it signed last.
     pub overlap: Duration,
+    /// How long a retired key's private half is kept.
+    pub keep_retired: Duration,
 }
 
 /// The queue's policy.

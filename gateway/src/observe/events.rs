@@ -95,13 +95,15 @@ pub enum Event {
     #[serde(rename = "post.author")]
     PostAuthor { author: AuthorId, tenant: String, action: &'static str, by: String },
     #[serde(rename = "dkim.key")]
-    DkimKey { state: &'static str, domain: String, selector: String, by: String },
+    DkimKey { state: &'static str, domain: String, selector: String, by: String, why: String },
     #[serde(rename = "authn.success")]
     AuthnSuccess { user: String, client: IpAddr, method: &'static str },
     #[serde(rename = "authn.failure")]
     AuthnFailure { user: String, client: IpAddr, reason: &'static str },
     #[serde(rename = "authz.failure")]
     AuthzFailure { user: String, client: IpAddr, method: String, path: String },
+    #[serde(rename = "audit.checkpoint")]
+    AuditCheckpoint { number: u64, head: String, signature: String },
     #[serde(rename = "config.loaded")]
     ConfigLoaded { path: String, reload: bool },
     #[serde(rename = "store.recovered")]

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::deliver::notice::{self, NoticeKind};
 use crate::deliver::outcome::Evidence;
 use crate::ids::{LetterId, TenantId};
-use crate::message::{Envelope, Letter, Mailbox, Received, Recipient, ReversePath};
+use crate::message::{DomainName, Envelope, Letter, Mailbox, Received, Recipient, ReversePath};
 use crate::redact::{self, Mode, Report};
 use crate::schedule::Sender;
 use crate::sign::{
@@ -42,6 +42,11 @@ impl Stages {
     /// Stages for these tenants under this configuration.
     pub fn new(registry: Arc<Registry>, config: Arc<Config>, clock: Arc<dyn Clock>) -> Self {
         Self { registry, config: RwLock::new(config), clock }
+    }
+
+    /// Whose domain this is, exactly.
+    pub fn tenant_of(&self, domain: &DomainName) -> Option<TenantId> {
+        self.registry.snapshot().owner(domain)
     }
 
     /// Replaces the configuration.

@@ -8,21 +8,30 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::checks::Checks;
+use super::web_tls::TlsDoor;
 use super::{Gateway, RunError, tenancy};
 use crate::admin::server::AdminState;
 use crate::admin::{health, server as admin};
 use crate::clock::Clock;
-use crate::config::{Listener, ListenerKind};
+use crate::config::{Listener, ListenerKind, ListenerTls};
+use crate::deliver::TcpDialer;
+use crate::deliver::tls::TlsClients;
 use crate::observe::{Event, emit};
+use crate::resolver::HickoryResolver;
 use crate::schedule::Control;
 use crate::tenants::Registry;
 use crate::threads::Processors;
-use crate::web::accounts::{Accounts, Lifetimes};
+use crate::web::account::PendingFactors;
+use crate::web::accounts::{AccountError, Accounts, Lifetimes};
 use crate::web::control::AccountAdmin;
 use crate::web::login::throttle::SignInThrottle;
+use crate::web::notify::OwnMail;
+use crate::web::oidc::{Fetcher, Provider};
 use crate::web::posts::PostAdmin;
-use crate::web::site::Site;
+use crate::web::site::{Peer, Site};
 use crate::web::{self, Rooms};
+use crate::zones::HickoryZones;
 
 /// How often the use of sessions and tokens is written down.
 const SWEEP: Duration = Duration::from_mins(5);
@@ -30,8 +39,12 @@ const SWEEP: Duration = Duration::from_mins(5);
 /// A listener with its socket and the address that it got.
 pub(super) type Bound = (Listener, TcpListener, SocketAddr);
 
-pub(super) fn open_accounts(registry: &Arc<Registry>, clock: Arc<dyn Clock>) -> Result<Arc<Accounts>, RunError> {
-    let accounts = Accounts::open(registry.clone(), clock, Lifetimes::default());
+pub(super) fn open_accounts(
+    registry: &Arc<Registry>,
+    lifetimes: Lifetimes,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<Accounts>, RunError> {
+    let accounts = Accounts::open(registry.clone(), clock, lifetimes);
     Ok(Arc::new(accounts.map_err(|error| RunError::Control(error.to_string()))?))
 }
 
@@ -64,17 +77,41 @@ impl Gateway {
         }
     }
 
-    pub(super) fn serve_web(self: &Arc<Self>, bound: Vec<Bound>, clock: &Arc<dyn Clock>) -> Vec<JoinHandle<()>> {
+    /// Serves the listeners; the checks of domains run beside them.
+    pub(super) fn serve_web(
+        self: &Arc<Self>,
+        bound: Vec<Bound>,
+        mail: Arc<dyn OwnMail>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Vec<JoinHandle<()>>, RunError> {
+        let config = self.config.read().clone();
+        let unusable = |error: &dyn std::fmt::Display| RunError::Dns(error.to_string());
+        let zones = Arc::new(HickoryZones::new(&config.dns).map_err(|error| unusable(&error))?);
+        let checks = Arc::new(Checks::new(self.clone(), zones, clock.clone()));
+        let provider = config.web.single_sign_on.clone().map(|settings| -> Result<_, RunError> {
+            let resolver = HickoryResolver::new(&config.dns, false).map_err(|error| unusable(&error))?;
+            let tls = TlsClients::new(config.delivery.ca_file.as_deref());
+            let tls = tls.map_err(|error| RunError::Tls(error.to_string()))?;
+            Ok(Provider::new(settings, Fetcher::new(Arc::new(resolver), Arc::new(TcpDialer), tls)))
+        });
         let rooms = Arc::new(Rooms {
             admin: self.admin_state(),
             registry: self.registry.clone(),
+            checks: checks.clone(),
             accounts: self.accounts.clone(),
             posts: self.posts.clone(),
             clock: clock.clone(),
             processors: Processors::all(),
+            settings: config.web.clone(),
+            provider: provider.transpose()?,
+            mail,
+            pending_factors: PendingFactors::default(),
             throttle: SignInThrottle::default(),
         });
-        bound.into_iter().map(|(listener, socket, _)| self.serve_one(&listener, socket, rooms.clone())).collect()
+        let served = bound.into_iter().map(|(listener, socket, _)| self.serve_one(&listener, socket, rooms.clone()));
+        let mut tasks: Vec<_> = served.collect();
+        tasks.push(tokio::spawn(checks.run(self.stop_doors.subscribe())));
+        Ok(tasks)
     }
 
     fn serve_one(self: &Arc<Self>, listener: &Listener, socket: TcpListener, rooms: Arc<Rooms>) -> JoinHandle<()> {
@@ -83,20 +120,28 @@ impl Gateway {
             _ => health::http_router(self.clone()).merge(web::router(rooms, Site::new(listener))),
         };
         let mut stop = self.stop_doors.subscribe();
+        let tls = (listener.tls == ListenerTls::Implicit).then(|| self.tls.clone());
         tokio::spawn(async move {
             let stopped = async move {
                 let _ = stop.wait_for(|stop| *stop).await;
             };
-            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            let service = router.into_make_service_with_connect_info::<Peer>();
             // Errors of single connections are the clients'; the listener itself was bound.
-            let _ = axum::serve(socket, service).with_graceful_shutdown(stopped).await;
+            let _ = match tls {
+                None => axum::serve(socket, service).with_graceful_shutdown(stopped).await,
+                Some(tls) => axum::serve(TlsDoor::new(socket, tls), service).with_graceful_shutdown(stopped).await,
+            };
         })
     }
 
     pub(super) fn serve_control(self: &Arc<Self>, socket: UnixListener, clock: &Arc<dyn Clock>) -> JoinHandle<()> {
         let state = self.admin_state();
-        let accounts =
-            AccountAdmin { accounts: self.accounts.clone(), registry: self.registry.clone(), clock: clock.clone() };
+        let accounts = AccountAdmin {
+            rules: self.config.read().web.password_rules,
+            accounts: self.accounts.clone(),
+            registry: self.registry.clone(),
+            clock: clock.clone(),
+        };
         let posts = PostAdmin { posts: self.posts.clone(), registry: self.registry.clone() };
         let more = web::control::router(accounts).merge(web::posts::control_router(posts));
         let mut stop = self.stop_rest.subscribe();
@@ -111,9 +156,17 @@ impl Gateway {
     pub(super) async fn sweep_accounts(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         loop {
             let _ = tokio::time::timeout(SWEEP, stop.wait_for(|stop| *stop)).await;
-            let accounts = self.accounts.clone();
-            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || accounts.sweep()).await {
-                emit(&Event::Gateway { state: "accounts-error", detail: error.to_string() });
+            let (accounts, registry) = (self.accounts.clone(), self.registry.clone());
+            let swept = tokio::task::spawn_blocking(move || {
+                accounts.sweep()?;
+                Ok::<_, AccountError>(registry.checkpoint_audit()?)
+            });
+            match swept.await {
+                Ok(Ok(Some(made))) => {
+                    emit(&Event::AuditCheckpoint { number: made.number, head: made.head, signature: made.signature });
+                }
+                Ok(Err(error)) => emit(&Event::Gateway { state: "accounts-error", detail: error.to_string() }),
+                Ok(Ok(None)) | Err(_) => {}
             }
             if *stop.borrow() {
                 return;

@@ -1,5 +1,7 @@
 //! Tenants, their domains, credentials and policies, and the snapshot of them that the rest of the gateway reads.
 
+pub mod audit;
+mod claim;
 mod directory;
 mod dkim_key;
 mod draft;
@@ -8,14 +10,17 @@ mod read;
 mod records;
 mod registry;
 pub mod secret;
+pub mod steward;
 #[cfg(test)]
 mod tests;
 
+pub use audit::{AuditCheckpoint, AuditRecord, AuditReport};
+pub use claim::{DomainClaim, Proof};
 pub use directory::Directory;
-pub use dkim_key::{DkimKey, DkimState};
-pub use draft::{TenantFile, TenantFileEntry};
+pub use dkim_key::{DkimKey, DkimMove, DkimState};
+pub use draft::{DomainRules, TenantFile, TenantFileEntry};
 pub use error::{Refusal, RegistryError};
-pub use registry::{AuditRecord, Change, NewCredential, Registry};
+pub use registry::{Change, NewCredential, Registry};
 
 use std::net::IpAddr;
 
@@ -65,6 +70,9 @@ pub struct TenantDomain {
     pub tenant: TenantId,
     /// When it was added.
     pub created: Timestamp,
+    /// Why it is.
+    #[serde(default)]
+    pub proof: Proof,
 }
 
 /// What SCRAM-SHA-256 needs of a secret (RFC 5802 §3, RFC 7677); the secret cannot be had back from it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use super::audit;
 use super::directory::Directory;
 use super::dkim_key::{KeyEntry, StoredKey};
 use super::draft::{NEXT_AUDIT, NEXT_TENANT};
@@ -47,6 +48,9 @@ pub(super) fn read_directory(store: &ControlStore) -> Result<Directory, Registry
         directory.domains.insert(domain.name.clone(), Arc::new(domain));
     }
     directory.refresh_all_domains();
+    for (key, value) in store.all(Namespace::DomainClaim)? {
+        directory.insert_claim(parsed(Namespace::DomainClaim, &key, &value)?);
+    }
     for (key, value) in store.all(Namespace::Credential)? {
         let credential: Credential = parsed(Namespace::Credential, &key, &value)?;
         directory.credentials.insert(credential.user.clone(), Arc::new(credential));
@@ -74,5 +78,10 @@ pub(super) fn read_directory(store: &ControlStore) -> Result<Directory, Registry
     };
     directory.next_tenant = counter(NEXT_TENANT)? as u32;
     directory.next_audit = counter(NEXT_AUDIT)?;
+    let last = directory.next_audit.saturating_sub(1);
+    if let Some(value) = store.get(Namespace::Audit, &last.to_be_bytes())? {
+        let record = parsed(Namespace::Audit, &last.to_be_bytes(), &value)?;
+        directory.audit_head = audit::hash_of(last, &record);
+    }
     Ok(directory)
 }

@@ -18,7 +18,7 @@ pub(super) fn records<'k>(
         // What the registry wrote is a record; one that is not would be a damaged key, and nothing to publish.
         .filter_map(|key| {
             let record = key.record_value().parse().ok()?;
-            Some(PublishedKey { selector: key.selector.clone(), record })
+            Some(PublishedKey { selector: key.selector.clone(), record, delegated_to: None })
         })
         .collect();
     let return_path = owner.policy.return_path.as_ref().filter(|path| path.is_within(domain));

@@ -10,19 +10,22 @@ use axum::{Json, Router, body::Bytes};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::accounts::FirstPassword;
 use super::accounts::{Account, Accounts, ApiToken, NewToken, Session, SessionKey};
+use super::accounts::{FirstPassword, PasswordRules};
+use super::language::Language;
 use super::role::{Grant, Role};
 use super::state::blocking;
 use crate::admin::Problem;
 use crate::admin::server::{by, json};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::TenantId;
-use crate::tenants::Registry;
+use crate::tenants::{AuditCheckpoint, AuditRecord, AuditReport, Registry};
 
 /// What these routes reach.
 #[derive(Clone)]
 pub struct AccountAdmin {
+    /// What a password may be.
+    pub rules: PasswordRules,
     /// People, sessions, tokens.
     pub accounts: Arc<Accounts>,
     /// Tenants, for their names.
@@ -151,6 +154,9 @@ pub fn router(state: AccountAdmin) -> Router {
         .route("/v1/users/{email}/sessions", get(sessions).delete(end_sessions))
         .route("/v1/users/{email}/totp", delete(reset_totp))
         .route("/v1/users/{email}/password", post(reset_password))
+        .route("/v1/networks", get(networks).post(set_networks))
+        .route("/v1/audit", get(audit))
+        .route("/v1/audit:verify", post(verify_audit))
         .route("/v1/tokens", get(tokens).post(new_token))
         .route("/v1/tokens/{id}", delete(revoke_token))
         .with_state(state)
@@ -239,7 +245,11 @@ async fn add(State(state): State<AccountAdmin>, headers: HeaderMap, body: Bytes)
     let by = by(&headers);
     let password = match (request.password, request.single_sign_on) {
         (Some(_), true) => return Err(Problem::invalid("a password, or single sign-on only: not both")),
-        (Some(password), false) => FirstPassword::Chosen(Zeroizing::new(password)),
+        (Some(password), false) => {
+            let weak = |weakness: super::accounts::Weakness| Problem::invalid(weakness.text(Language::En));
+            state.rules.check(&password, &request.email).map_err(weak)?;
+            FirstPassword::Chosen(Zeroizing::new(password))
+        }
         (None, true) => FirstPassword::None,
         (None, false) => FirstPassword::Made,
     };
@@ -321,4 +331,68 @@ async fn revoke_token(State(state): State<AccountAdmin>, Path(id): Path<String>,
     let done = Done { done: format!("revoked token {id}") };
     blocking(move || state.accounts.revoke_token(&id, &by)).await??;
     Ok(Json(done))
+}
+
+/// Where persons may enter from.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Networks {
+    /// Empty: anywhere.
+    pub networks: Vec<ipnet::IpNet>,
+}
+
+async fn networks(State(state): State<AccountAdmin>) -> Answer<Networks> {
+    Ok(Json(Networks { networks: state.accounts.networks() }))
+}
+
+async fn set_networks(State(state): State<AccountAdmin>, headers: HeaderMap, body: Bytes) -> Answer<Networks> {
+    let (request, by): (Networks, String) = (json(&body)?, by(&headers));
+    let accounts = state.accounts.clone();
+    blocking(move || accounts.set_networks(&request.networks, None, &by)).await??;
+    Ok(Json(Networks { networks: state.accounts.networks() }))
+}
+
+/// A line of the audit for export: everything that a check needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditLine {
+    /// Its number.
+    pub number: u64,
+    /// The line.
+    #[serde(flatten)]
+    pub record: AuditRecord,
+}
+
+/// Lines of the audit, and the checkpoints that cover them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AuditPage {
+    /// The lines, oldest first.
+    pub lines: Vec<AuditLine>,
+    /// All checkpoints, oldest first.
+    pub checkpoints: Vec<AuditCheckpoint>,
+    /// The public half of the key that signs them, in hexadecimal.
+    pub public_key: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct After {
+    #[serde(default)]
+    after: u64,
+    limit: Option<usize>,
+}
+
+async fn audit(State(state): State<AccountAdmin>, Query(query): Query<After>) -> Answer<AuditPage> {
+    let registry = state.registry.clone();
+    let limit = query.limit.unwrap_or(1000).clamp(1, 10_000);
+    let read = move || -> Result<AuditPage, crate::tenants::RegistryError> {
+        let lines = registry.audit((query.after > 0).then_some(query.after), limit)?;
+        let (checkpoints, public_key) = registry.audit_checkpoints()?;
+        let lines = lines.into_iter().map(|(number, record)| AuditLine { number, record }).collect();
+        Ok(AuditPage { lines, checkpoints, public_key })
+    };
+    Ok(Json(blocking(read).await?.map_err(crate::admin::ports::AdminError::from)?))
+}
+
+async fn verify_audit(State(state): State<AccountAdmin>) -> Answer<AuditReport> {
+    let report = blocking(move || state.registry.verify_audit()).await?;
+    Ok(Json(report.map_err(crate::admin::ports::AdminError::from)?))
 }

@@ -3,7 +3,7 @@
 //! Refuses with 401 who is nobody, with 403 whose role the route does not admit, and with 403 what another site has a
 //! browser send. A person without a session is led to the sign-in and back.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, Method, header};
@@ -14,6 +14,7 @@ use super::accounts::Stage;
 use super::caller::{Caller, Who};
 use super::role::{Grant, Reach};
 use super::route::{Access, is_page};
+use super::site::Peer;
 use super::state::WebState;
 use super::{cookie, csrf};
 use crate::admin::Problem;
@@ -34,11 +35,13 @@ pub(super) struct ClientAddress(pub IpAddr);
 pub(super) struct HalfSignedIn {
     pub(super) session: super::accounts::SessionKey,
     pub(super) account: super::accounts::AccountId,
+    /// Is a password of one's own all that is missing?
+    pub(super) password_due: bool,
 }
 
 pub(super) async fn guard(
     State((state, access)): State<(WebState, Access)>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -72,6 +75,9 @@ fn admit(state: &WebState, access: Access, address: IpAddr, request: &mut Reques
                       open the page here and try again";
         return Err(Refusal::Problem(Problem::forbidden(detail)));
     }
+    if !by_token && !state.rooms.accounts.admits(address) && !request.uri().path().starts_with("/assets/") {
+        return Err(Refusal::Problem(Problem::forbidden(format!("persons may not enter from {address}"))));
+    }
     admit_by(access, identity, address, request)
 }
 
@@ -93,14 +99,16 @@ fn admit_by(access: Access, identity: Option<Identity>, address: IpAddr, request
         return Err(if page { Refusal::SignIn { path } } else { nobody() });
     }
     if half {
+        let password_due = identity.stage == Stage::PasswordDue;
         // A half sign-in is nobody yet, but for the pages that complete it.
         if let Who::Person { id, session, .. } = identity.who {
-            request.extensions_mut().insert(HalfSignedIn { session, account: id });
+            request.extensions_mut().insert(HalfSignedIn { session, account: id, password_due });
         }
         return Ok(());
     }
     let reach = match access {
         Access::Roles(roles) => Reach::of(&identity.grants, roles),
+        Access::Operator(roles) => Reach::of(&identity.grants, roles).filter(|reach| *reach == Reach::Everything),
         Access::Person if matches!(identity.who, Who::Token { .. }) => None,
         Access::Public | Access::OwnKey | Access::HalfSignedIn | Access::Person => Some(Reach::Tenants(Vec::new())),
     };

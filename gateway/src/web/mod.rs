@@ -4,23 +4,32 @@
 //! the handler runs; a handler sees only what the caller's [`role::Reach`] covers; pages work without a script and load
 //! nothing from elsewhere. Refuses requests that another site has a browser send.
 
+pub mod account;
 pub mod accounts;
 mod assets;
+mod audit;
 pub mod caller;
 pub mod control;
 mod cookie;
 mod csrf;
 mod device;
+pub mod domains;
 pub mod guard;
 mod headers;
 pub mod language;
 pub mod login;
+mod mail;
 mod moderation;
+pub mod notify;
+pub mod oidc;
+mod openapi;
 mod overview;
 pub mod page;
 pub mod posts;
 pub mod role;
 pub mod route;
+mod second_factor;
+pub mod settings;
 pub mod site;
 pub mod state;
 #[cfg(test)]
@@ -45,10 +54,23 @@ const LARGEST_BODY: usize = 1 << 20;
 
 /// Every route of the web listener. A room with routes of its own adds its table here.
 pub fn table() -> Vec<Route> {
-    [assets::ROUTES, login::ROUTES, overview::ROUTES, posts::ROUTES, moderation::ROUTES].concat()
+    let tables = [
+        assets::ROUTES.to_vec(),
+        login::routes(),
+        oidc::ROUTES.to_vec(),
+        openapi::ROUTES.to_vec(),
+        account::routes(),
+        domains::routes(),
+        mail::routes(),
+        audit::ROUTES.to_vec(),
+        overview::ROUTES.to_vec(),
+        posts::ROUTES.to_vec(),
+        moderation::ROUTES.to_vec(),
+    ];
+    tables.concat()
 }
 
-/// The router of one web listener. It needs the peer's address (`ConnectInfo<SocketAddr>`).
+/// The router of one web listener. It needs the peer's address (`ConnectInfo<site::Peer>`).
 pub fn router(rooms: Arc<Rooms>, site: Site) -> Router {
     let secure = site.secure;
     let state = WebState { rooms, site: Arc::new(site) };

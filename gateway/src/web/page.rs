@@ -13,11 +13,12 @@ use axum::response::{Html, IntoResponse, Response};
 use super::assets::asset;
 use super::caller::{Caller, Who};
 use super::language::Language;
-use super::role::Role;
+use super::role::{Reach, Role};
 use super::route::is_page;
 use super::state::WebState;
 use super::words::Words;
 use crate::admin::Problem;
+use crate::clock::Timestamp;
 
 /// An entry of the navigation.
 pub struct NavigationItem {
@@ -60,10 +61,21 @@ impl Layout {
         asset(name)
     }
 
+    /// A moment for a `time` element: RFC 3339, and the text.
+    pub fn moment(&self, at: Timestamp) -> (String, String) {
+        moment(at, self.language)
+    }
+
     /// The other language, for the switch.
     pub fn other(&self) -> Language {
         self.language.pick(Language::Ja, Language::En)
     }
+}
+
+/// A moment in RFC 3339 and as a person of this language reads it, in UTC; a script shows the reader's own zone.
+pub fn moment(at: Timestamp, language: Language) -> (String, String) {
+    let format = language.pick("%-d %b %Y, %H:%M UTC", "%Y年%-m月%-d日 %H:%M UTC");
+    (at.to_rfc3339(), at.written(format))
 }
 
 fn navigation(caller: &Caller, words: &'static Words, here: &str) -> Vec<NavigationItem> {
@@ -75,8 +87,11 @@ fn navigation(caller: &Caller, words: &'static Words, here: &str) -> Vec<Navigat
         ("/moderation", words.moderation, &[Owner, Admin, Moderator, Auditor]),
         ("/audit", words.audit, &[Owner, Auditor]),
     ];
+    let everywhere = |roles| Reach::of(&caller.grants, roles) == Some(Reach::Everything);
     let below = |path: &str| if path == "/" { here == "/" } else { here.starts_with(path) };
-    let admitted = entries.into_iter().filter(|(_, _, roles)| caller.has_any(roles));
+    let admitted = entries
+        .into_iter()
+        .filter(|(path, _, roles)| if *path == "/audit" { everywhere(roles) } else { caller.has_any(roles) });
     admitted.map(|(path, text, _)| NavigationItem { path, text, current: below(path) }).collect()
 }
 

@@ -8,6 +8,10 @@ use ipnet::IpNet;
 use super::csrf::host;
 use crate::config::{Listener, ListenerTls};
 
+/// The address at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
 /// One web listener as browsers know it.
 #[derive(Debug, Clone)]
 pub struct Site {

@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
+use super::account::PendingFactors;
 use super::accounts::{AccountError, Accounts};
+use super::domains::report::DomainChecks;
 use super::login::throttle::SignInThrottle;
+use super::notify::OwnMail;
+use super::oidc::Provider;
+use super::settings::WebSettings;
 use super::site::Site;
 use crate::admin::Problem;
 use crate::admin::server::AdminState;
@@ -18,6 +23,8 @@ pub struct Rooms {
     pub admin: AdminState,
     /// Tenants, domains and keys as values.
     pub registry: Arc<Registry>,
+    /// What is known of domains' records.
+    pub checks: Arc<dyn DomainChecks>,
     /// People, sessions, tokens.
     pub accounts: Arc<Accounts>,
     /// Posts for help centers.
@@ -26,6 +33,14 @@ pub struct Rooms {
     pub clock: Arc<dyn Clock>,
     /// Where passwords are hashed.
     pub processors: Processors,
+    /// What the operator has configured.
+    pub settings: WebSettings,
+    /// The identity provider, if single sign-on is set up.
+    pub provider: Option<Provider>,
+    /// Takes mail to accounts.
+    pub mail: Arc<dyn OwnMail>,
+    /// Second factors that are being set up.
+    pub pending_factors: PendingFactors,
     /// Failed sign-ins, over all listeners.
     pub throttle: SignInThrottle,
 }

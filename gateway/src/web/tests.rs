@@ -3,7 +3,6 @@
 mod door;
 mod table;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,13 +15,18 @@ use waxseal_keys::sealing::KeyEncryptionKey;
 use zeroize::Zeroizing;
 
 use super::accounts::{Accounts, FirstPassword, Lifetimes, NewToken};
+use super::domains::report::{DomainChecks, DomainReport};
 use super::login::throttle::SignInThrottle;
+use super::notify::OwnMail;
 use super::role::{Grant, Role};
-use super::site::Site;
+use super::site::{Peer, Site};
 use super::{Rooms, router};
 use crate::admin::fake::Fake;
+use crate::admin::ports::AdminError;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::ids::TenantId;
+use crate::message::{DomainName, Letter, Mailbox, Received};
+use crate::pipeline::AcceptError;
 use crate::posts::{self, NoClassifier, Posts};
 use crate::store::journal::TenantKeys;
 use crate::tenants::Registry;
@@ -30,6 +34,27 @@ use crate::threads::Processors;
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_795_442_709_123);
 pub(super) const PASSWORD: &str = "three wet herons";
+
+struct NoChecks;
+
+#[async_trait::async_trait]
+impl DomainChecks for NoChecks {
+    fn last(&self, domain: &DomainName) -> Result<DomainReport, AdminError> {
+        Ok(DomainReport { domain: domain.to_string(), checked: None, next: None, records: Vec::new() })
+    }
+    async fn check(&self, domain: &DomainName) -> Result<DomainReport, AdminError> {
+        self.last(domain)
+    }
+}
+
+struct NoMail;
+
+#[async_trait::async_trait]
+impl OwnMail for NoMail {
+    async fn send(&self, _: &Mailbox, _: Letter<Received>) -> Result<(), AcceptError> {
+        Ok(())
+    }
+}
 
 /// Two tenants (alpha with alpha.example, bravo with bravo.example) behind a web listener on loopback.
 pub(super) struct House {
@@ -67,14 +92,19 @@ impl House {
         let rooms = Arc::new(Rooms {
             admin: Arc::new(Fake::default()).state(),
             registry: registry.clone(),
+            checks: Arc::new(NoChecks),
             accounts: Arc::new(accounts),
             posts: posts(dir.path(), &registry, &clock),
             clock: clock.clone() as Arc<dyn Clock>,
             processors: Processors::all(),
+            settings: super::settings::WebSettings::default(),
+            provider: None,
+            mail: Arc::new(NoMail),
+            pending_factors: super::account::PendingFactors::default(),
             throttle: SignInThrottle::default(),
         });
         let site = Site { public_url: None, secure: false, proxies: Vec::new() };
-        let peer: SocketAddr = "127.0.0.1:50000".parse().unwrap();
+        let peer = Peer("127.0.0.1:50000".parse().unwrap());
         let router = router(rooms.clone(), site).layer(MockConnectInfo(peer));
         Self { rooms, clock, router, _dir: dir }
     }

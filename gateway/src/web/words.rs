@@ -1,5 +1,6 @@
 //! The texts that all pages share. Each page has a table of its own beside its handlers.
 
+use super::role::Role;
 use crate::words;
 
 words! {
@@ -13,6 +14,10 @@ words! {
         queue: "Queue" | "送信キュー",
         moderation: "Moderation" | "モデレーション",
         audit: "Audit" | "監査記録",
+        email: "E-mail address" | "メールアドレス",
+        by_password: "password" | "パスワード",
+        by_password_and_code: "password and code" | "パスワードとコード",
+        by_single_sign_on: "single sign-on" | "シングルサインオン",
         account: "Account" | "アカウント",
         sign_in: "Sign in" | "ログイン",
         sign_out: "Sign out" | "ログアウト",
@@ -34,5 +39,26 @@ words! {
         admin: "admin" | "管理者",
         moderator: "moderator" | "モデレーター",
         auditor: "auditor" | "監査者",
+    }
+}
+
+impl Words {
+    /// The name of a role.
+    pub fn role(&self, role: Role) -> &'static str {
+        match role {
+            Role::Owner => self.owner,
+            Role::Admin => self.admin,
+            Role::Moderator => self.moderator,
+            Role::Auditor => self.auditor,
+        }
+    }
+
+    /// The name of a way of signing in, as sessions keep it.
+    pub fn method(&self, method: &str) -> &'static str {
+        match method {
+            "password and code" => self.by_password_and_code,
+            "single sign-on" => self.by_single_sign_on,
+            _ => self.by_password,
+        }
     }
 }

@@ -25,6 +25,8 @@ pub enum Namespace {
     Audit = 7,
     /// Selectors that were in use once and must not be again, by domain and selector.
     SpentSelector = 8,
+    /// Claims to domains that are not proved yet, by domain and tenant number.
+    DomainClaim = 9,
     /// People who may enter the pages, by account id.
     Account = 20,
     /// Browser sessions, by the digest of their cookie.
@@ -33,6 +35,8 @@ pub enum Namespace {
     ApiToken = 22,
     /// Settings that are changed on the pages, by name.
     WebSetting = 23,
+    /// Signatures under the audit, by the number of the last line that each covers.
+    AuditCheckpoint = 24,
 }
 
 /// Changes that belong together: all of them happen, or none.

@@ -5,7 +5,9 @@
 //! address, and to take the last owner away. Changing calls block on the disk: call them on the blocking pool.
 
 mod change;
+mod networks;
 mod record;
+mod rules;
 mod sessions;
 mod tokens;
 
@@ -21,7 +23,9 @@ use crate::store::control::{ChangeSet, Namespace};
 use crate::tenants::{Registry, RegistryError};
 
 pub use change::{FirstPassword, hash};
+pub use networks::parse_networks;
 pub use record::{Account, AccountId, ApiToken, Digest, Identity, SecondFactor, Session, SessionKey, Stage};
+pub use rules::{PasswordRules, Weakness};
 pub use sessions::{Lifetimes, NewSession};
 pub use tokens::NewToken;
 
@@ -63,6 +67,7 @@ struct Known {
     by_email: HashMap<String, AccountId>,
     sessions: HashMap<SessionKey, Session>,
     tokens: HashMap<Digest, ApiToken>,
+    networks: Vec<ipnet::IpNet>,
 }
 
 /// People, sessions and tokens. Share it in an `Arc`.
@@ -110,6 +115,11 @@ impl Accounts {
             if let Some(key) = Digest::from_key(&key) {
                 known.tokens.insert(key, read(&value)?);
             }
+        }
+        if let Some((_, value)) =
+            registry.kept(Namespace::WebSetting)?.iter().find(|(key, _)| key == networks::NETWORKS)
+        {
+            known.networks = read(value)?;
         }
         Ok(Self { registry, clock, known: RwLock::new(known), changing: Mutex::new(()), lifetimes })
     }

@@ -4,6 +4,7 @@
 //! secret is new after every step; a sign-in leads to a path of ours and nowhere else. Follows ASVS 5.0 §6 and §7,
 //! NIST SP 800-63B-4.
 
+mod code;
 pub mod throttle;
 
 use std::sync::LazyLock;
@@ -32,7 +33,11 @@ use crate::tenants::secret;
 use crate::words;
 use throttle::Attempt;
 
-pub(super) const ROUTES: &[Route] = &[
+pub(super) fn routes() -> Vec<Route> {
+    [ROUTES, code::ROUTES].concat()
+}
+
+const ROUTES: &[Route] = &[
     Route::get("/login", Access::Public, || get(form)),
     Route::post("/login", Access::Public, || post(sign_in)),
     Route::post("/logout", Access::HalfSignedIn, || post(sign_out)),
@@ -49,6 +54,10 @@ words! {
         wait: "Too many tries. Wait {} seconds, then try again." | "試行回数が多すぎます。{}秒待ってから、もう一度お試しください。",
         or: "or" | "または",
         sign_in_with: "Sign in with" | "次でログイン:",
+        code_title: "Second factor" | "二段階認証",
+        code: "Code" | "コード",
+        code_hint: "The six digits that your authenticator shows, or one of your recovery codes." | "認証アプリに表示された6桁の数字、または回復コードを入力してください。",
+        wrong_code: "This code does not fit, or was used already." | "コードが一致しないか、すでに使用されています。",
         forgot: "Forgotten the password? An owner can give you a new one: waxseal user reset-password." | "パスワードを忘れた場合は、オーナーに再発行を依頼してください(waxseal user reset-password)。",
     }
 }
@@ -73,7 +82,12 @@ struct Next {
     next: Option<String>,
 }
 
-async fn form(layout: Layout, MaybeCaller(caller): MaybeCaller, Query(query): Query<Next>) -> PageResult {
+async fn form(
+    State(state): State<WebState>,
+    layout: Layout,
+    MaybeCaller(caller): MaybeCaller,
+    Query(query): Query<Next>,
+) -> PageResult {
     let next = local_path(query.next.as_deref());
     if caller.is_some() {
         return Ok(see_other(&next));
@@ -84,7 +98,7 @@ async fn form(layout: Layout, MaybeCaller(caller): MaybeCaller, Query(query): Qu
         next,
         email: String::new(),
         problem: None,
-        provider: None,
+        provider: state.rooms.provider.as_ref().map(|one| one.name().to_owned()),
     })
 }
 
@@ -133,7 +147,7 @@ async fn sign_in(
         next: next.clone(),
         email: email.clone(),
         problem: Some(problem),
-        provider: None,
+        provider: state.rooms.provider.as_ref().map(|one| one.name().to_owned()),
     };
     if let Some(wait) = state.rooms.throttle.try_now(&attempt, state.rooms.clock.now()) {
         let seconds = wait.as_secs() + 1;
@@ -145,7 +159,7 @@ async fn sign_in(
     match check_password(&state, account, typed.password).await? {
         Ok(account) => {
             state.rooms.throttle.succeeded(&attempt);
-            complete(&state, &account, "password", &headers, address, &next, None).await
+            complete(&state, &account, Shown::Password, &headers, address, &next, None).await
         }
         Err(refused) => {
             emit(&failure(known, address, "wrong password"));
@@ -188,25 +202,55 @@ fn known_device(state: &WebState, account: &Account, headers: &HeaderMap) -> Opt
     account.devices.contains(&digest).then_some(digest)
 }
 
+/// What a person has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// The password.
+    Password,
+    /// The password, and a code.
+    PasswordAndCode,
+    /// The identity provider's word; a second factor is its business.
+    SingleSignOn,
+}
+
+impl Shown {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::PasswordAndCode => "password and code",
+            Self::SingleSignOn => "single sign-on",
+        }
+    }
+}
+
 /// Goes one step on: to the second factor, to a new password, or in.
 pub(super) async fn complete(
     state: &WebState,
     account: &Account,
-    method: &'static str,
+    shown: Shown,
     headers: &HeaderMap,
     address: std::net::IpAddr,
     next: &str,
     half: Option<HalfSignedIn>,
 ) -> PageResult {
-    let second_factor_shown = method != "password";
     let stage = match account {
-        Account { totp: Some(_), .. } if !second_factor_shown => Stage::SecondFactorDue,
+        _ if shown == Shown::SingleSignOn => Stage::Complete,
+        Account { totp: Some(_), .. } if shown == Shown::Password => Stage::SecondFactorDue,
         Account { initial_until: Some(_), .. } => Stage::PasswordDue,
+        Account { password_set: Some(set), .. }
+            if state
+                .rooms
+                .settings
+                .password_lives()
+                .is_some_and(|lives| state.rooms.clock.now().since(*set) >= lives) =>
+        {
+            Stage::PasswordDue
+        }
         _ => Stage::Complete,
     };
     let old = cookie::read(headers, state.site.session_cookie()).map(|secret| Digest::of(&secret));
     let replaces = half.map(|half| half.session).or(old);
-    let id = account.id.clone();
+    let (id, method) = (account.id.clone(), shown.name());
     let browser = device::in_words(headers);
     let begun = move |accounts: &super::accounts::Accounts| {
         accounts.begin(NewSession { account: &id, stage, address, device: browser, method, replaces })
@@ -222,6 +266,7 @@ pub(super) async fn complete(
     if stage == Stage::Complete {
         emit(&Event::AuthnSuccess { user: account.email.clone(), client: address, method });
         if known_device(state, account, headers).is_none() {
+            super::notify::new_device(state, account, headers, address, method);
             remember_device(state, account, &mut response).await?;
         }
     }

@@ -152,8 +152,8 @@ impl Call {
 
 /// The client's address; only for the record, so a missing one does not matter.
 fn peer(request: &Request) -> IpAddr {
-    let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>();
-    peer.map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip())
+    let peer = request.extensions().get::<ConnectInfo<crate::web::site::Peer>>();
+    peer.map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.0.ip())
 }
 
 async fn call(state: &WebState, request: Request) -> Result<Call, Box<Response>> {

@@ -133,3 +133,23 @@ async fn every_answer_forbids_frames_foreign_scripts_and_caches() {
         assert_eq!(value("x-content-type-options").as_deref(), Some("nosniff"), "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_may_bound_where_people_enter_from_and_not_shut_themselves_out() {
+    let house = House::new();
+    house.person("anna@example.com", Role::Owner, None);
+    let mine = house.sign_in("anna@example.com").await;
+    let shut_out = house.form("/account/networks", &mine, "networks=192.0.2.0%2F24").await;
+    assert_eq!(shut_out.status(), StatusCode::BAD_REQUEST);
+    assert!(text(shut_out).await.contains("shut yourself out"));
+    assert_eq!(
+        house.form("/account/networks", &mine, "networks=192.0.2.0%2F24%0A127.0.0.1").await.status(),
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(house.get("/", &mine).await.status(), StatusCode::OK);
+    house.rooms.accounts.set_networks(&["192.0.2.0/24".parse().unwrap()], None, "the command line").unwrap();
+    assert_eq!(house.get("/", &mine).await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(house.get("/login", "").await.status(), StatusCode::FORBIDDEN);
+    house.rooms.accounts.set_networks(&[], None, "the command line").unwrap();
+    assert_eq!(house.get("/", &mine).await.status(), StatusCode::OK);
+}

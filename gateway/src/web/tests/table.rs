@@ -46,11 +46,18 @@ async fn a_role_reaches_the_routes_that_the_table_gives_it_and_no_others() {
             Access::Public | Access::OwnKey => {}
             _ => assert!(turned_away, "{} {path} without a sign-in: {}", route.method, nobody.status()),
         }
+        if let Access::Operator(roles) = route.access {
+            for role in Role::ALL {
+                let answer = house.ask(request(&route, &path, Some(&house.token(role, None)))).await.status();
+                assert_eq!(answer != StatusCode::FORBIDDEN, roles.contains(&role), "{role} of all {path}: {answer}");
+            }
+        }
         for (role, token) in &tokens {
             let answer = house.ask(request(&route, &path, Some(token))).await.status();
             let admitted = match route.access {
                 Access::Public | Access::OwnKey | Access::HalfSignedIn => continue,
-                Access::Person => false,
+                // The tokens are of one tenant.
+                Access::Person | Access::Operator(_) => false,
                 Access::Roles(roles) => roles.contains(role),
             };
             if admitted {

@@ -1,10 +1,16 @@
-//! SPF records (RFC 7208 §4.6, §5, §6), read into their terms; evaluating them is another matter.
+//! SPF records (RFC 7208 §4.6, §5, §6), read into their terms, merged, and evaluated.
+
+mod evaluate;
+mod merge;
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::RecordError;
+
+pub use evaluate::{Evaluation, LOOKUPS_MAX, Lookup, SpfQuery, SpfResult, evaluate, weigh};
+pub use merge::merge;
 
 /// What a match means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -276,18 +282,21 @@ impl fmt::Display for Mechanism {
     }
 }
 
+impl fmt::Display for SpfTerm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directive(qualifier, mechanism) => write!(f, "{qualifier}{mechanism}"),
+            Self::Modifier(Modifier::Redirect(domain)) => write!(f, "redirect={}", domain.0),
+            Self::Modifier(Modifier::Explanation(domain)) => write!(f, "exp={}", domain.0),
+            Self::Modifier(Modifier::Unknown(name, value)) => write!(f, "{name}={value}"),
+        }
+    }
+}
+
 impl fmt::Display for SpfRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("v=spf1")?;
-        for term in &self.terms {
-            match term {
-                SpfTerm::Directive(qualifier, mechanism) => write!(f, " {qualifier}{mechanism}")?,
-                SpfTerm::Modifier(Modifier::Redirect(domain)) => write!(f, " redirect={}", domain.0)?,
-                SpfTerm::Modifier(Modifier::Explanation(domain)) => write!(f, " exp={}", domain.0)?,
-                SpfTerm::Modifier(Modifier::Unknown(name, value)) => write!(f, " {name}={value}")?,
-            }
-        }
-        Ok(())
+        self.terms.iter().try_for_each(|term| write!(f, " {term}"))
     }
 }
 

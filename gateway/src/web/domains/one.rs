@@ -1,0 +1,256 @@
+//! `/domains/{domain}`: records in three groups, expected against found, and the keys.
+
+use askama::Template;
+use axum::extract::{Form, Path, Query, State};
+use axum::http::header;
+use axum::response::IntoResponse as _;
+use axum::routing::{get, post};
+use serde::Deserialize;
+
+use super::difference::{Marked, mark};
+use super::report::{CheckedRecord, DomainReport, Group, Seen, Standing};
+use super::{DomainWords, FORMATS, domain};
+use crate::admin::Problem;
+use crate::admin::client::segment;
+use crate::admin::ports::{ApplyReport, KeySummary};
+use crate::clock::Timestamp;
+use crate::web::caller::Caller;
+use crate::web::page::{Layout, PageResult, see_other, show};
+use crate::web::role::Role;
+use crate::web::route::{CHANGE_MAIL, Route, SEE_MAIL};
+use crate::web::state::{WebState, blocking};
+
+pub(super) const ROUTES: &[Route] = &[
+    Route::get("/domains/{domain}", SEE_MAIL, || get(page)),
+    Route::get("/domains/{domain}/records", SEE_MAIL, || get(download)),
+    Route::post("/domains/{domain}/check", CHANGE_MAIL, || post(check)),
+    Route::post("/domains/{domain}/rotate", CHANGE_MAIL, || post(rotate)),
+    Route::post("/domains/{domain}/keys/{selector}", CHANGE_MAIL, || post(change_key)),
+];
+
+struct RecordRow {
+    /// Of the page: for labels and copying.
+    number: usize,
+    record: CheckedRecord,
+    /// The name without the domain, `@` for the domain itself.
+    relative: String,
+    /// Class, sign, word.
+    status: (&'static str, &'static str, &'static str),
+    expected: Marked,
+    found: Vec<(Seen, Marked)>,
+}
+
+struct RecordGroup {
+    title: &'static str,
+    text: &'static str,
+    rows: Vec<RecordRow>,
+}
+
+struct KeyRow {
+    key: KeySummary,
+    state: (&'static str, &'static str, &'static str),
+    created: (String, String),
+    since: (String, String),
+    /// What happens next by itself: the state that it leads to, when, and what it waits for.
+    next: Option<(Option<&'static str>, Option<(String, String)>, String)>,
+    history: Vec<((String, String), &'static str, String)>,
+    may_activate: bool,
+    may_retire: bool,
+    may_revoke: bool,
+}
+
+#[derive(Template)]
+#[template(path = "domain.html")]
+struct DomainPage {
+    layout: Layout,
+    words: &'static DomainWords,
+    name: String,
+    path: String,
+    tenant: String,
+    checked: Option<(String, String)>,
+    next: Option<(String, String)>,
+    groups: Vec<RecordGroup>,
+    keys: Vec<KeyRow>,
+    formats: &'static [(&'static str, &'static str, &'static str)],
+    may_change: bool,
+}
+
+fn relative(name: &str, domain: &str) -> String {
+    if name == domain {
+        return "@".to_owned();
+    }
+    name.strip_suffix(domain).and_then(|name| name.strip_suffix('.')).unwrap_or(name).to_owned()
+}
+
+fn standing(standing: Standing, words: &DomainWords) -> (&'static str, &'static str, &'static str) {
+    match standing {
+        Standing::Ok => ("good", "✓", words.ok),
+        Standing::Missing => ("bad", "✕", words.missing),
+        Standing::Mismatch => ("bad", "≠", words.mismatch),
+        Standing::Duplicate => ("bad", "⧉", words.duplicate),
+        Standing::Conflict => ("bad", "!", words.conflict),
+        Standing::DnsError => ("warn", "?", words.dns_error),
+        Standing::Stale => ("warn", "↻", words.stale),
+        Standing::NotChecked => ("", "–", words.not_checked),
+    }
+}
+
+fn groups(report: &DomainReport, words: &'static DomainWords) -> Vec<RecordGroup> {
+    let titles = [
+        (Group::Required, words.required, words.required_text),
+        (Group::Recommended, words.recommended, words.recommended_text),
+        (Group::Operator, words.operators, words.operators_text),
+    ];
+    let row = |(number, record): (usize, &CheckedRecord)| {
+        let differs = matches!(record.status, Standing::Mismatch);
+        let found = record.found.iter().map(|seen| {
+            let other = if differs { &record.expected } else { &seen.value };
+            (seen.clone(), mark(&seen.value, other))
+        });
+        let against =
+            record.found.first().filter(|_| differs).map_or(record.expected.as_str(), |seen| seen.value.as_str());
+        RecordRow {
+            number,
+            relative: relative(&record.name, &report.domain),
+            status: standing(record.status, words),
+            expected: mark(&record.expected, against),
+            found: found.collect(),
+            record: record.clone(),
+        }
+    };
+    let of = |(group, title, text): (Group, &'static str, &'static str)| RecordGroup {
+        title,
+        text,
+        rows: report.records.iter().enumerate().filter(|(_, record)| record.group == group).map(row).collect(),
+    };
+    titles.into_iter().map(of).filter(|group| !group.rows.is_empty()).collect()
+}
+
+fn key_row(key: KeySummary, layout: &Layout, words: &DomainWords) -> KeyRow {
+    let state = key.state.as_str();
+    KeyRow {
+        state: words.key_state(state),
+        created: shown(&key.created, layout),
+        since: shown(&key.since, layout),
+        next: key.next.as_ref().map(|next| {
+            let to = next.to.as_deref().map(|to| words.key_state(to).2);
+            (to, next.at.as_deref().map(|at| shown(at, layout)), next.why.clone())
+        }),
+        history: key
+            .history
+            .iter()
+            .map(|one| (shown(&one.at, layout), words.key_state(&one.to).2, format!("{}: {}", one.by, one.why)))
+            .collect(),
+        may_activate: matches!(state, "generated" | "published" | "verified"),
+        may_retire: matches!(state, "active" | "retiring"),
+        may_revoke: matches!(state, "generated" | "published" | "verified" | "active" | "retiring"),
+        key,
+    }
+}
+
+fn shown(at: &str, layout: &Layout) -> (String, String) {
+    Timestamp::parse_rfc3339(at).map_or_else(|| (at.to_owned(), at.to_owned()), |at| layout.moment(at))
+}
+
+async fn page(State(state): State<WebState>, layout: Layout, caller: Caller, Path(text): Path<String>) -> PageResult {
+    let name = domain(&state, &caller, &text)?;
+    let words = DomainWords::of(layout.language);
+    let directory = state.directory();
+    let owner = directory.owner(&name);
+    let report = state.rooms.checks.last(&name)?;
+    let tenants = state.rooms.admin.tenants.clone();
+    let of = name.clone();
+    let keys = blocking(move || tenants.list_keys(&of)).await??;
+    show(&DomainPage {
+        words,
+        path: format!("/domains/{}", segment(&name.to_string())),
+        tenant: owner.and_then(|id| directory.tenant_name(id)).unwrap_or_default().to_owned(),
+        checked: report.checked.as_deref().map(|at| shown(at, &layout)),
+        next: report.next.as_deref().map(|at| shown(at, &layout)),
+        groups: groups(&report, words),
+        keys: keys.into_iter().map(|key| key_row(key, &layout, words)).collect(),
+        formats: &FORMATS,
+        may_change: owner.is_some_and(|tenant| caller.may(tenant, &[Role::Owner, Role::Admin])),
+        name: name.to_string(),
+        layout,
+    })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    pub(super) format: Option<String>,
+}
+
+async fn download(
+    State(state): State<WebState>,
+    caller: Caller,
+    Path(text): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> PageResult {
+    let name = domain(&state, &caller, &text)?;
+    let format = wanted.format.unwrap_or_else(|| "text".to_owned());
+    let ending = FORMATS.iter().find(|(known, _, _)| *known == format).map(|(_, ending, _)| *ending);
+    let ending = ending.ok_or_else(|| Problem::invalid(format!("\"{format}\" is not a format of records")))?;
+    let (tenants, of) = (state.rooms.admin.tenants.clone(), name.clone());
+    let records = blocking(move || tenants.domain_records(&of, &format)).await??;
+    // A domain name's characters are all fit for a quoted string (RFC 6266 §4.1).
+    let file = format!("attachment; filename=\"{name}.{ending}\"");
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, file)], records)
+        .into_response())
+}
+
+async fn check(State(state): State<WebState>, caller: Caller, Path(text): Path<String>) -> PageResult {
+    let name = domain(&state, &caller, &text)?;
+    state.rooms.checks.check(&name).await?;
+    Ok(see_other(&format!("/domains/{}", segment(&name.to_string()))))
+}
+
+/// Begins a rotation: the same for the page and the API.
+pub(super) async fn rotate_keys(state: &WebState, caller: &Caller, text: &str) -> Result<ApplyReport, Problem> {
+    let name = domain(state, caller, text)?;
+    let (tenants, by) = (state.rooms.admin.tenants.clone(), caller.by());
+    Ok(blocking(move || tenants.rotate_keys(&name, None, false, &by)).await??)
+}
+
+async fn rotate(State(state): State<WebState>, caller: Caller, Path(text): Path<String>) -> PageResult {
+    rotate_keys(&state, &caller, &text).await?;
+    Ok(see_other(&format!("/domains/{}#keys", segment(&text))))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Doing {
+    action: String,
+}
+
+/// Does a verb to a key: the same for the page and the API.
+pub(super) async fn act_on_key(
+    state: &WebState,
+    caller: &Caller,
+    text: &str,
+    selector: String,
+    verb: &str,
+) -> Result<KeySummary, Problem> {
+    let name = domain(state, caller, text)?;
+    let (tenants, by) = (state.rooms.admin.tenants.clone(), caller.by());
+    let verb = verb.to_owned();
+    let done = blocking(move || match verb.as_str() {
+        "activate" => Some(tenants.activate_key(&name, &selector, false, &by)),
+        "activate-unseen" => Some(tenants.activate_key(&name, &selector, true, &by)),
+        "retire" => Some(tenants.retire_key(&name, &selector, false, &by)),
+        "revoke" => Some(tenants.revoke_key(&name, &selector, &by)),
+        _ => None,
+    });
+    Ok(done.await?.ok_or_else(|| Problem::invalid("a key can be activated, retired or revoked"))??)
+}
+
+async fn change_key(
+    State(state): State<WebState>,
+    caller: Caller,
+    Path((text, selector)): Path<(String, String)>,
+    Form(doing): Form<Doing>,
+) -> PageResult {
+    act_on_key(&state, &caller, &text, selector, &doing.action).await?;
+    Ok(see_other(&format!("/domains/{}#keys", segment(&text))))
+}
