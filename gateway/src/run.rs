@@ -7,6 +7,7 @@
 mod control;
 mod delivery;
 mod error;
+mod examine;
 mod posts;
 mod restore;
 mod sign;
@@ -43,6 +44,7 @@ use crate::store::{self, LocalStore};
 use crate::tenants::Registry;
 use crate::threads::Processors;
 use crate::web::accounts::Accounts;
+use crate::zones::HickoryZones;
 
 pub use error::RunError;
 pub use restore::{read_kek_of, restore_backup};
@@ -63,6 +65,7 @@ pub struct Gateway {
     courier: Arc<Courier>,
     posts: Arc<Posts>,
     tls: TlsSlot,
+    examiner: examine::Examiner,
     accounts: Arc<Accounts>,
     addresses: Vec<(String, SocketAddr)>,
     stop_doors: watch::Sender<bool>,
@@ -100,6 +103,8 @@ impl Gateway {
         let tls = tls::slot(&config)?;
 
         let courier = delivery::open_courier(&config, &registry, clock.clone())?;
+        let zones = HickoryZones::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?;
+        let examiner = examine::Examiner::new(Arc::new(zones), clock.clone());
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let scheduler = Scheduler::new(SchedulerParts {
             store: store.clone(),
@@ -144,6 +149,7 @@ impl Gateway {
             courier,
             posts,
             tls,
+            examiner,
             accounts,
             addresses,
             stop_doors,
@@ -156,6 +162,7 @@ impl Gateway {
         doors.extend(gateway.serve_web(web, &clock));
         rest.push(gateway.serve_control(control, &clock));
         rest.push(tokio::spawn(gateway.clone().sweep_accounts(gateway.stop_rest.subscribe())));
+        rest.push(tokio::spawn(gateway.clone().watch_domains(gateway.stop_rest.subscribe())));
         rest.push(tokio::spawn(gateway.clone().watch_gauges(gateway.stop_rest.subscribe())));
         *gateway.doors.lock() = doors;
         *gateway.rest.lock() = rest;

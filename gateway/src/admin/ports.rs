@@ -209,6 +209,9 @@ pub trait GatewayControl: Send + Sync + 'static {
     /// Reads configuration and certificates again. On an error everything stays as it was.
     async fn reload(&self) -> Result<Vec<String>, String>;
 
+    /// Checks a domain's records in DNS, within a deadline of its own.
+    async fn check_domain(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Report>;
+
     /// Whether it can do its work, right now.
     async fn health(&self) -> Health;
 }

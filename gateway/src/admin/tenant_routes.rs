@@ -27,7 +27,7 @@ pub(super) fn router() -> Router<AdminState> {
         .route("/v1/credentials", get(list_credentials).post(new_credential))
         .route("/v1/credentials/{user}", axum::routing::delete(revoke_credential))
         .route("/v1/domains", get(list_domains).post(add_domain))
-        .route("/v1/domains/{domain}", axum::routing::delete(remove_domain))
+        .route("/v1/domains/{domain}", axum::routing::delete(remove_domain).post(domain_verb))
         .route("/v1/domains/{domain}/records", get(records))
         .route("/v1/domains/{domain}/keys", get(list_keys).post(new_key))
         .route("/v1/domains/{domain}/keys/{selector}", post(change_key))
@@ -191,6 +191,17 @@ async fn remove_domain(
 ) -> Answer<ApplyReport> {
     let (by, domain) = (by(&headers), domain_name(&domain)?);
     Ok(Json(blocking(move || state.tenants.remove_domain(&domain, tried.dry_run, &by)).await??))
+}
+
+/// `POST /v1/domains/{domain}:check`; the router takes whole segments, so the verb is split off here.
+async fn domain_verb(
+    State(state): State<AdminState>,
+    Path(domain_and_verb): Path<String>,
+) -> Answer<waxseal_dns::check::Report> {
+    let Some(domain) = domain_and_verb.strip_suffix(":check") else {
+        return Err(Problem::invalid("a domain can be checked: /v1/domains/DOMAIN:check"));
+    };
+    Ok(Json(state.gateway.check_domain(&domain_name(domain)?).await?))
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,6 +10,7 @@ mod control;
 mod credential;
 mod dkim;
 mod domain;
+mod domain_check;
 mod exit;
 pub(crate) mod letter_file;
 mod post;

@@ -13,6 +13,7 @@ use crate::admin::ports::{
     AdminError, AdminResult, BackupReport, DamagedRecord, GatewayControl, Health, StoreCheck, StoreCheckReport,
 };
 use crate::clock::{Clock, SystemClock};
+use crate::message::DomainName;
 use crate::observe::{Event, emit, metrics};
 use crate::smtp::Credentials;
 use crate::store::{LocalStore, StoreError};
@@ -36,6 +37,10 @@ impl GatewayControl for Gateway {
 
     async fn reload(&self) -> Result<Vec<String>, String> {
         self.reload_files().await
+    }
+
+    async fn check_domain(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Report> {
+        self.examine_domain(domain).await
     }
 
     async fn health(&self) -> Health {
