@@ -11,6 +11,7 @@ mod credential;
 mod dkim;
 mod domain;
 mod domain_check;
+mod domain_publish;
 mod exit;
 pub(crate) mod letter_file;
 mod post;

@@ -77,6 +77,46 @@ fn records_are_published_checked_and_missed() {
     assert_eq!(event["tenant"], "acme");
 }
 
+#[test]
+fn records_are_published_by_a_signed_update() {
+    if !need::all(&[Need::Bind, Need::ZoneTools]) {
+        return;
+    }
+    let bind = Bind::start("example");
+    let gateway = gateway(bind.address());
+    let secret = gateway.folder().join("tsig");
+    std::fs::write(&secret, waxseal_tests::bind::KEY_SECRET).unwrap();
+    let (server, secret) = (bind.address().to_string(), format!("file:{}", secret.display()));
+    let publish = |more: &[&str]| {
+        let mut words = vec!["domain", "publish", DOMAIN, "--provider", "rfc2136", "--zone", "example", "--server"];
+        words.extend([server.as_str(), "--key-name", waxseal_tests::bind::KEY_NAME, "--secret", secret.as_str()]);
+        words.extend(more);
+        gateway.cli(&words)
+    };
+    let plan = publish(&["--plan", "--json"]).ok().json();
+    assert!(plan["changes"].as_array().unwrap().iter().all(|change| change["action"] == "add"), "{plan:#}");
+    assert_eq!(gateway.cli(&["domain", "check", DOMAIN]).code, 3, "a plan changes nothing");
+    publish(&[]).ok();
+    let checked = gateway.cli(&["domain", "check", DOMAIN]);
+    assert_eq!(checked.code, 0, "{}", checked.stdout);
+    let again = publish(&["--json"]).ok().json();
+    assert!(again["changes"].as_array().unwrap().iter().all(|change| change["action"] == "keep"), "{again:#}");
+
+    // Another key at our selector is replaced only with consent; what else stands there stays.
+    let dkim = again["changes"][0]["name"].as_str().unwrap().to_owned();
+    let other = format!(
+        "update delete {dkim}. TXT\nupdate add {dkim}. 60 TXT \"v=DKIM1; p=AAAA\"\nupdate add {dkim}. 60 TXT \"other\"\nsend\n"
+    );
+    assert!(bind.nsupdate(&other).status.success());
+    let refused = publish(&[]);
+    assert_eq!(refused.code, 2, "{}", refused.stdout);
+    assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
+    publish(&["--yes"]).ok();
+    let report = gateway.cli(&["domain", "check", DOMAIN, "--json"]).ok().json();
+    let values = finding(&report, &format!("dkim:{}", dkim.split('.').next().unwrap()))["found"][0]["values"].clone();
+    assert!(values.as_array().unwrap().contains(&"other".into()), "{values}");
+}
+
 /// Runs a program of `venv` on `script`, with the text of a format in a file; its output.
 fn python(folder: &Path, script: &str, text: &str) -> String {
     let file = folder.join("records");
