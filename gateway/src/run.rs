@@ -8,6 +8,7 @@ mod checks;
 mod control;
 mod delivery;
 mod error;
+mod examine;
 mod kek;
 mod keys;
 mod posts;
@@ -47,6 +48,7 @@ use crate::tenants::Registry;
 use crate::tenants::steward::Steward;
 use crate::threads::Processors;
 use crate::web::accounts::Accounts;
+use crate::zones::HickoryZones;
 
 pub use error::RunError;
 pub use restore::{read_kek_of, restore_backup};
@@ -68,6 +70,7 @@ pub struct Gateway {
     steward: Arc<Steward>,
     posts: Arc<Posts>,
     tls: TlsSlot,
+    examiner: examine::Examiner,
     accounts: Arc<Accounts>,
     addresses: Vec<(String, SocketAddr)>,
     stop_doors: watch::Sender<bool>,
@@ -104,6 +107,8 @@ impl Gateway {
 
         let courier = delivery::open_courier(&config, &registry, clock.clone())?;
         let steward = keys::open_steward(&config, &registry, &store, clock.clone())?;
+        let zones = HickoryZones::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?;
+        let examiner = examine::Examiner::new(Arc::new(zones), clock.clone());
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let scheduler = Scheduler::new(SchedulerParts {
             store: store.clone(),
@@ -150,6 +155,7 @@ impl Gateway {
             steward,
             posts,
             tls,
+            examiner,
             accounts,
             addresses,
             stop_doors,
@@ -163,6 +169,7 @@ impl Gateway {
         rest.push(gateway.serve_control(control, &clock));
         rest.extend(delivery::start_reporter(&gateway, clock.clone(), gateway.stop_rest.subscribe()));
         rest.push(tokio::spawn(gateway.clone().sweep_accounts(gateway.stop_rest.subscribe())));
+        rest.push(tokio::spawn(gateway.clone().watch_domains(gateway.stop_rest.subscribe())));
         rest.push(tokio::spawn(gateway.clone().watch_gauges(gateway.stop_rest.subscribe())));
         *gateway.doors.lock() = doors;
         *gateway.rest.lock() = rest;

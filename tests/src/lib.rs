@@ -21,4 +21,5 @@ pub mod signed_bind;
 pub mod sink;
 pub mod tidy;
 pub mod tls;
+pub mod update_bind;
 pub mod wire;

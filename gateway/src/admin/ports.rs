@@ -288,6 +288,8 @@ pub trait GatewayControl: Send + Sync + 'static {
 
     /// Wraps every data key under the key that `reference` names. Blocks on the disk.
     fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport>;
+    /// Checks a domain's records in DNS, within a deadline of its own.
+    async fn check_domain(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Report>;
 
     /// Whether it can do its work, right now.
     async fn health(&self) -> Health;

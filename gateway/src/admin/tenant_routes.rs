@@ -272,18 +272,27 @@ async fn act_on_domain(
     Path(domain_and_verb): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer<ApplyReport> {
-    let Some((domain, "rotate")) = domain_and_verb.rsplit_once(':') else {
-        return Err(Problem::invalid("a domain's keys can be rotated: …/domains/DOMAIN:rotate"));
-    };
-    let (by, domain) = (by(&headers), domain_name(domain)?);
-    let request: RotateRequest = if body.is_empty() { RotateRequest::default() } else { json(&body)? };
+) -> Result<Response, Problem> {
+    match domain_and_verb.rsplit_once(':') {
+        Some((domain, "check")) => {
+            Ok(Json(state.gateway.check_domain(&domain_name(domain)?).await?).into_response())
+        }
+        Some((domain, "rotate")) => rotate(state, domain_name(domain)?, &headers, &body).await,
+        _ => Err(Problem::invalid("a domain is checked or its keys rotated: …/domains/DOMAIN:check|rotate")),
+    }
+}
+
+async fn rotate(state: AdminState, domain: DomainName, headers: &HeaderMap, body: &Bytes) -> Result<Response, Problem> {
+    let by = by(headers);
+    let request: RotateRequest = if body.is_empty() { RotateRequest::default() } else { json(body)? };
     let reason = request.reason.trim().to_owned();
     if request.now && reason.is_empty() {
         return Err(Problem::invalid("a rotation at once revokes keys: say why (reason)"));
     }
     let at_once = request.now.then_some(reason);
-    Ok(Json(blocking(move || state.tenants.rotate_keys(&domain, at_once.as_deref(), request.dry_run, &by)).await??))
+    let report =
+        blocking(move || state.tenants.rotate_keys(&domain, at_once.as_deref(), request.dry_run, &by)).await??;
+    Ok(Json(report).into_response())
 }
 
 /// `POST …/keys/{selector}:activate|retire|revoke`; the router takes whole segments, so the verb is split off here.

@@ -14,6 +14,7 @@ use crate::admin::ports::{
     StoreCheckReport,
 };
 use crate::clock::{Clock, SystemClock};
+use crate::message::DomainName;
 use crate::observe::{Event, emit, metrics};
 use crate::smtp::Credentials;
 use crate::store::{LocalStore, StoreError};
@@ -41,6 +42,10 @@ impl GatewayControl for Gateway {
 
     fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport> {
         self.rotate_kek_to(reference, by)
+    }
+
+    async fn check_domain(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Report> {
+        self.examine_domain(domain).await
     }
 
     async fn health(&self) -> Health {

@@ -10,6 +10,7 @@ mod crashes;
 mod dane;
 mod delivery;
 mod delivery_faults;
+mod domain_records;
 mod durability;
 mod kek;
 mod keys;

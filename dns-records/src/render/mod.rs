@@ -1,5 +1,7 @@
 //! Records in the form that a DNS host wants. One function a format, all of them pure.
 
+mod tools;
+
 use std::fmt::Write;
 use std::str::FromStr;
 
@@ -18,11 +20,30 @@ pub enum Format {
     Bind,
     /// RFC 4180 with a header line.
     Csv,
+    /// A zone file as Cloudflare imports it.
+    Cloudflare,
+    /// A change batch of Route 53.
+    Route53,
+    /// Terraform or OpenTofu, for Route 53.
+    TerraformRoute53,
+    /// Terraform or OpenTofu, for Cloudflare.
+    TerraformCloudflare,
+    /// A zone of octoDNS.
+    Octodns,
+    /// DNSControl.
+    Dnscontrol,
+    /// Commands for nsupdate.
+    Nsupdate,
+    /// A custom resource of external-dns.
+    ExternalDns,
 }
 
 /// The text names no format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a format: json, text, bind or csv")]
+#[error(
+    "\"{0}\" is not a format: json, text, bind, csv, cloudflare, route53, terraform-route53, terraform-cloudflare, \
+     octodns, dnscontrol, nsupdate or external-dns"
+)]
 pub struct UnknownFormat(String);
 
 impl FromStr for Format {
@@ -33,6 +54,14 @@ impl FromStr for Format {
             "text" => Ok(Self::Text),
             "bind" => Ok(Self::Bind),
             "csv" => Ok(Self::Csv),
+            "cloudflare" => Ok(Self::Cloudflare),
+            "route53" => Ok(Self::Route53),
+            "terraform-route53" => Ok(Self::TerraformRoute53),
+            "terraform-cloudflare" => Ok(Self::TerraformCloudflare),
+            "octodns" => Ok(Self::Octodns),
+            "dnscontrol" => Ok(Self::Dnscontrol),
+            "nsupdate" => Ok(Self::Nsupdate),
+            "external-dns" => Ok(Self::ExternalDns),
             _ => Err(UnknownFormat(text.chars().take(40).collect())),
         }
     }
@@ -63,6 +92,14 @@ pub fn render(set: &RecordSet, format: Format) -> String {
         Format::Text => text(set),
         Format::Bind => bind(set),
         Format::Csv => csv(set),
+        Format::Cloudflare => tools::cloudflare(set),
+        Format::Route53 => tools::route53(set),
+        Format::TerraformRoute53 => tools::terraform_route53(set),
+        Format::TerraformCloudflare => tools::terraform_cloudflare(set),
+        Format::Octodns => tools::octodns(set),
+        Format::Dnscontrol => tools::dnscontrol(set),
+        Format::Nsupdate => tools::nsupdate(set),
+        Format::ExternalDns => tools::external_dns(set),
     }
 }
 
@@ -130,7 +167,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn bind(set: &RecordSet) -> String {
-    let mut out = String::new();
+    let mut out = "$TTL 300\n".to_owned();
     for record in &set.records {
         let need = if record.required { "required" } else { "recommended" };
         let value = match record.record_type {
@@ -159,7 +196,7 @@ fn bind(set: &RecordSet) -> String {
 
 fn csv(set: &RecordSet) -> String {
     let field = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    let mut out = "type,name,fqdn,value,ttl,required\r\n".to_owned();
+    let mut out = "type,name,fqdn,value,ttl,required,purpose\r\n".to_owned();
     for record in &set.records {
         let row = [
             record.record_type.as_str().to_owned(),
@@ -168,6 +205,7 @@ fn csv(set: &RecordSet) -> String {
             field(&record.value),
             record.ttl.to_string(),
             record.required.to_string(),
+            field(record.purpose.explanation()),
         ];
         out.push_str(&row.join(","));
         out.push_str("\r\n");
