@@ -79,7 +79,8 @@ const LONGEST_TAG: usize = 4096;
 /// Reads a post: markup, references, base64.
 pub(crate) fn extract(post: &str) -> Extract {
     let (source, cut) = capped(post);
-    let mut reader = Reader { out: Extract { cut, ..Extract::default() }, hidden_in: None, depth: 0, anchor: None, seam: false };
+    let mut reader =
+        Reader { out: Extract { cut, ..Extract::default() }, hidden_in: None, depth: 0, anchor: None, seam: false };
     if source.contains(['<', '&']) {
         reader.read(&source);
     } else {
