@@ -266,7 +266,7 @@ async fn new_key(
     Ok(Json(made??))
 }
 
-/// `POST /v1/domains/{domain}:rotate`.
+/// `POST /v1/domains/{domain}:check|rotate`; the router takes whole segments, so the verb is split off here.
 async fn act_on_domain(
     State(state): State<AdminState>,
     Path(domain_and_verb): Path<String>,

@@ -9,9 +9,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::shelf::{Batch, Durable, Kind};
-use super::{Facts, Post, PostError, Posts};
+use super::{Body, Facts, Lesson, Post, PostError, Posts};
 use crate::ids::TenantId;
 use crate::observe::{Event, emit};
+
+/// Lessons that a decision waits for, and that the keeper takes a turn. A lesson costs some 20 ms; what a decision on
+/// hundreds of posts teaches comes within seconds.
+pub(super) const AT_ONCE: usize = 20;
 
 /// What was learned for a tenant, and of which posts: number and label.
 #[derive(Default, Serialize, Deserialize)]
@@ -24,27 +28,28 @@ impl Posts {
     /// Takes the waiting lessons of a tenant. When it returns, the next score knows them.
     pub(super) async fn learn_lessons(self: &Arc<Self>, tenant: TenantId) -> Result<(), PostError> {
         let posts = self.clone();
-        self.on_processor(move || posts.learn_lessons_now(tenant)).await?
+        self.on_processor(move || posts.learn_lessons_now(tenant, AT_ONCE)).await?
     }
 
-    pub(super) fn learn_lessons_now(&self, tenant: TenantId) -> Result<(), PostError> {
+    pub(super) fn learn_lessons_now(&self, tenant: TenantId, most: usize) -> Result<(), PostError> {
         let learner = self.learning.lock().entry(tenant).or_default().clone();
         let _one_at_a_time = learner.lock();
         let book = self.book(tenant);
-        loop {
-            let Some((number, label)) = book.lock().lessons.pop_front() else { return Ok(()) };
+        for _ in 0..most {
+            let Some((number, label)) = book.lock().lessons.pop_front() else { break };
             match label {
                 None => self.classifier.unlearn(tenant, number),
                 Some(spam) => {
                     let post = self.load(tenant, number)?;
                     let body = self.load_body(tenant, number)?;
                     if let (Some(post), Some(body)) = (post, body) {
-                        self.classifier.learn(tenant, number, &Facts::of(&post, &body), spam);
+                        self.classifier.learn(tenant, &lesson(&post, &body, spam));
                     }
                 }
             }
             book.lock().unsaved = true;
         }
+        Ok(())
     }
 
     /// Saves what was learned since the last time; `None` if there is nothing new.
@@ -91,6 +96,13 @@ impl Posts {
         let gone = kept.into_keys().filter(|number| book.rows.contains_key(number)).collect::<Vec<_>>();
         book.lessons.extend(gone.into_iter().map(|number| (number, None)));
         drop(book);
-        self.learn_lessons_now(tenant)
+        self.learn_lessons_now(tenant, usize::MAX)
     }
+}
+
+fn lesson(post: &Post, body: &Body, spam: bool) -> Lesson {
+    let decision = post.standing_decision();
+    let by = decision.map_or_else(String::new, |decision| decision.by.clone());
+    let at = decision.map_or(post.received, |decision| decision.at);
+    Lesson { number: post.number, facts: Facts::of(post, body), spam, by, at }
 }

@@ -153,6 +153,11 @@ impl Author {
         if self.recent.len() > RECENT {
             self.recent.pop_front();
         }
+        self.rate(now)
+    }
+
+    /// Posts within the last hour.
+    pub fn rate(&self, now: Timestamp) -> u32 {
         self.recent.iter().filter(|at| now.since(**at) < HOUR).count() as u32
     }
 

@@ -1,8 +1,8 @@
 //! The classifier as this room needs it: a narrow trait, so that the model can be tried, replaced and made to fail.
 
-use crate::ids::TenantId;
-
 use super::{Body, Post, Reason};
+use crate::clock::Timestamp;
+use crate::ids::TenantId;
 
 /// What the classifier sees of a post.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -13,6 +13,8 @@ pub struct Facts {
     pub text: String,
     /// The language, if it is known.
     pub lang: Option<String>,
+    /// The author's id.
+    pub author: String,
     /// The author's name.
     pub author_name: Option<String>,
     /// The author's mail address.
@@ -23,8 +25,10 @@ pub struct Facts {
     pub author_age: Option<u64>,
     /// Posts of this author that were published before.
     pub author_published: u32,
-    /// Posts of this author that were spam.
-    pub author_spam: u32,
+    /// Posts of this author within the last hour, this one not counted.
+    pub author_rate: u32,
+    /// Is it seen for the first time? Then it counts for campaigns.
+    pub new: bool,
 }
 
 impl Facts {
@@ -34,13 +38,15 @@ impl Facts {
             title: post.title.clone(),
             text: body.text.clone(),
             lang: post.lang.clone(),
+            author: post.author.to_string(),
             author_name: post.author_name.clone(),
             author_email: post.author_email.clone(),
             author_url: post.author_url.clone(),
             author_age: post.author_since.map(|since| post.received.since(since).as_secs()),
             // What the author did since must not change what is learned of this post.
             author_published: 0,
-            author_spam: 0,
+            author_rate: 0,
+            new: false,
         }
     }
 }
@@ -54,6 +60,21 @@ pub struct Score {
     pub reasons: Vec<Reason>,
 }
 
+/// A person's word on a post.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lesson {
+    /// The post's number.
+    pub number: u64,
+    /// The post.
+    pub facts: Facts,
+    /// Is it spam?
+    pub spam: bool,
+    /// Who says so.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// The classifier cannot say; the post waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("classifier: {0}")]
@@ -64,8 +85,8 @@ pub trait Classifier: Send + Sync + 'static {
     /// The score of a post for this tenant.
     fn score(&self, tenant: TenantId, facts: &Facts) -> Result<Score, ClassifierError>;
 
-    /// Learns a person's word on post `number`; a later word on the same number replaces the earlier one.
-    fn learn(&self, tenant: TenantId, number: u64, facts: &Facts, spam: bool);
+    /// Learns a person's word on a post; a later word on the same number replaces the earlier one.
+    fn learn(&self, tenant: TenantId, lesson: &Lesson);
 
     /// Forgets what was learned of post `number`, exactly.
     fn unlearn(&self, tenant: TenantId, number: u64);
@@ -86,7 +107,7 @@ impl Classifier for NoClassifier {
         Err(ClassifierError("there is none".into()))
     }
 
-    fn learn(&self, _: TenantId, _: u64, _: &Facts, _: bool) {}
+    fn learn(&self, _: TenantId, _: &Lesson) {}
 
     fn unlearn(&self, _: TenantId, _: u64) {}
 

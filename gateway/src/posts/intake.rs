@@ -134,7 +134,7 @@ impl Posts {
     pub async fn try_post(self: &Arc<Self>, tenant: TenantId, checked: Checked) -> Result<PostState, PostError> {
         let posts = self.clone();
         let scored = move || {
-            let facts = posts.facts(tenant, &checked, posts.clock.now());
+            let facts = Facts { new: false, ..posts.facts(tenant, &checked, posts.clock.now()) };
             let score = posts.score(tenant, &facts);
             let doubts = doubts(&checked, None);
             let standing = Standing::Normal;
@@ -147,17 +147,20 @@ impl Posts {
     fn facts(&self, tenant: TenantId, checked: &Checked, now: Timestamp) -> Facts {
         let book = self.book(tenant);
         let book = book.lock();
-        let counts = book.authors.get(&checked.author).map(|author| author.counts).unwrap_or_default();
+        let author = book.authors.get(&checked.author);
+        let counts = author.map(|author| author.counts).unwrap_or_default();
         Facts {
             title: checked.title.clone(),
             text: checked.body.text.clone(),
             lang: checked.lang.clone(),
+            author: checked.author.to_string(),
             author_name: checked.author_name.clone(),
             author_email: checked.author_email.clone(),
             author_url: checked.author_url.clone(),
             author_age: checked.author_since.map(|since| now.since(since).as_secs()),
             author_published: counts.published + counts.approved,
-            author_spam: counts.spam,
+            author_rate: author.map_or(0, |author| author.rate(now)),
+            new: book.find(&checked.id).is_none(),
         }
     }
 
@@ -176,7 +179,7 @@ impl Posts {
         if added.trim().is_empty() {
             return Ok(score);
         }
-        let part = self.score(tenant, &Facts { text: added, ..facts.clone() });
+        let part = self.score(tenant, &Facts { text: added, new: false, ..facts.clone() });
         Ok(match (score, part) {
             (Ok(whole), Ok(part)) if part.probability > whole.probability => Ok(part),
             (Ok(whole), Ok(_)) => Ok(whole),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::adapt::AT_ONCE;
 use super::decide::push;
 use super::shelf::{Batch, Kind, Shelf};
 use super::{Action, Post, PostError, PostState, Posts};
@@ -41,7 +42,7 @@ impl Posts {
             self.settle(tenant)?;
             self.expire(tenant)?;
             self.save_rule_counts(tenant)?;
-            self.learn_lessons_now(tenant)?;
+            self.learn_lessons_now(tenant, AT_ONCE)?;
             if let Some(durable) = self.save_lessons(tenant)? {
                 durable.block()?;
             }

@@ -69,10 +69,10 @@ pub struct Backlog {
     pub oldest_seconds: u64,
     /// Posts that expire within seven days.
     pub expiring: usize,
-    /// Median seconds from arrival to decision, of the last 1,000 decisions.
-    pub median_seconds: u64,
+    /// Median seconds from arrival to decision, of the last 1,000 decisions since the start; `None` before the first.
+    pub median_seconds: Option<u64>,
     /// The 95th of a hundred.
-    pub slow_seconds: u64,
+    pub slow_seconds: Option<u64>,
     /// Decisions of the last 24 hours that stand.
     pub decided_today: usize,
 }
@@ -252,8 +252,8 @@ impl Posts {
             held: book.total(PostState::Held),
             oldest_seconds: oldest,
             expiring,
-            median_seconds: at(50).copied().unwrap_or(0),
-            slow_seconds: at(95).copied().unwrap_or(0),
+            median_seconds: at(50).copied(),
+            slow_seconds: at(95).copied(),
             decided_today: decided.filter(|(_, row)| row.decided.is_some_and(|at| now.since(at) < day)).count(),
         }
     }

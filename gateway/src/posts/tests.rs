@@ -97,8 +97,9 @@ impl Classifier for WordCounter {
         Ok(Score { probability, reasons: vec![Reason { signal: "word \"casino\"".into(), weight: logit }] })
     }
 
-    fn learn(&self, tenant: TenantId, number: u64, facts: &Facts, spam: bool) {
-        self.learned.lock().entry(tenant.0).or_default().insert(number, (facts.text.clone(), spam));
+    fn learn(&self, tenant: TenantId, lesson: &Lesson) {
+        let kept = (lesson.facts.text.clone(), lesson.spam);
+        self.learned.lock().entry(tenant.0).or_default().insert(lesson.number, kept);
     }
 
     fn unlearn(&self, tenant: TenantId, number: u64) {

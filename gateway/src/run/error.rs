@@ -23,6 +23,9 @@ pub enum RunError {
     /// The queue's store does not open.
     #[error("queue: {0}")]
     Store(String),
+    /// The model of the spam filter cannot be read.
+    #[error("[spam] model: {0}")]
+    Model(String),
     /// Certificate or key cannot be used.
     #[error("[tls]: {0}")]
     Tls(String),

@@ -6,7 +6,7 @@ use super::{QueueKeys, RunError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::observe::{Event, emit};
-use crate::posts::{NoClassifier, Posts, Settings, Thresholds};
+use crate::posts::{Posts, Settings, SpamFilter, Thresholds};
 use crate::tenants::Registry;
 
 /// What the configuration says about posts.
@@ -18,7 +18,8 @@ pub(super) fn settings(config: &Config) -> Settings {
 /// Opens the posts, loudly where something was wrong with them.
 pub(super) fn open(config: &Config, registry: &Arc<Registry>, clock: Arc<dyn Clock>) -> Result<Arc<Posts>, RunError> {
     let keys = Arc::new(QueueKeys(registry.clone()));
-    let opened = Posts::open(&config.data_dir, keys, Arc::new(NoClassifier), clock, settings(config));
+    let filter = SpamFilter::open(config.spam.model.as_deref()).map_err(|e| RunError::Model(e.to_string()))?;
+    let opened = Posts::open(&config.data_dir, keys, Arc::new(filter), clock, settings(config));
     let (posts, opened) = opened.map_err(|e| RunError::Store(e.to_string()))?;
     if let Some(aside) = opened.set_aside {
         let detail =

@@ -176,8 +176,8 @@ pub(super) async fn page(
         figures: vec![
             (texts.waiting, backlog.held.to_string()),
             (texts.oldest, span(backlog.oldest_seconds, texts)),
-            (texts.median, span(backlog.median_seconds, texts)),
-            (texts.slow, span(backlog.slow_seconds, texts)),
+            (texts.median, backlog.median_seconds.map_or("–".into(), |seconds| span(seconds, texts))),
+            (texts.slow, backlog.slow_seconds.map_or("–".into(), |seconds| span(seconds, texts))),
             (texts.decided_today, backlog.decided_today.to_string()),
         ],
         expiring: (backlog.expiring > 0).then(|| fill(texts.expiring, &[&backlog.expiring])),
