@@ -8,18 +8,25 @@ use tokio::sync::Semaphore;
 /// A bounded share of tokio's blocking threads: as many at once as there are processors, so that a burst of
 /// signatures queues up instead of starving the sessions.
 #[derive(Clone)]
-pub struct Processors(Arc<Semaphore>);
+pub struct Processors(Option<Arc<Semaphore>>);
 
 impl Processors {
     /// One place for each processor.
     pub fn all() -> Self {
         let count = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self(Arc::new(Semaphore::new(count)))
+        Self(Some(Arc::new(Semaphore::new(count))))
+    }
+
+    /// None of its own: the work runs where it is asked for, as a simulation wants it.
+    #[cfg(test)]
+    pub(crate) fn here() -> Self {
+        Self(None)
     }
 
     /// Runs `work` when a place is free; `None` if it panicked or the runtime is going down.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let place = self.0.clone().acquire_owned().await.ok()?;
+        let Some(places) = &self.0 else { return Some(work()) };
+        let place = places.clone().acquire_owned().await.ok()?;
         tokio::task::spawn_blocking(move || {
             let result = work();
             drop(place);

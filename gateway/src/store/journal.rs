@@ -12,10 +12,10 @@ use std::collections::HashMap;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use waxseal_keys::sealing::{DataKey, RecordKey, SealingError};
 
@@ -109,9 +109,20 @@ struct Request {
     done: oneshot::Sender<Result<(), StoreError>>,
 }
 
+/// Where the writer runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WriterPlace {
+    /// On a thread of its own: a sync holds up nobody else.
+    #[default]
+    Thread,
+    /// As a task of the runtime at hand, each batch after this pause: under a simulated clock a sync takes time, and
+    /// what happens meanwhile happens in the same order every time.
+    Task(std::time::Duration),
+}
+
 /// The handle that sessions and deliveries share.
 pub struct Journal {
-    requests: Mutex<Option<Sender<Request>>>,
+    requests: Mutex<Option<UnboundedSender<Request>>>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     counter: AtomicU64,
     salt: Salt,
@@ -126,17 +137,24 @@ impl Journal {
         table: Arc<Mutex<Table>>,
         next_segment: u64,
         segment_octets: u64,
+        place: WriterPlace,
     ) -> Result<Self, StoreError> {
         let salt: Salt = rand::random();
-        let (sender, receiver) = channel();
+        let (sender, receiver) = unbounded_channel();
         let mut writer = Writer { disk, table, salt, next_segment, segment_octets, current: None, closed: None };
-        let thread = std::thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || writer.run(&receiver))
-            .map_err(|e| io_error("starting the journal's writer", &e))?;
+        let thread = match place {
+            WriterPlace::Thread => {
+                let thread = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(receiver));
+                Some(thread.map_err(|e| io_error("starting the journal's writer", &e))?)
+            }
+            WriterPlace::Task(pause) => {
+                tokio::spawn(writer.run_as_task(receiver, pause));
+                None
+            }
+        };
         Ok(Self {
             requests: Mutex::new(Some(sender)),
-            writer: Mutex::new(Some(thread)),
+            writer: Mutex::new(thread),
             counter: AtomicU64::new(0),
             salt,
             keys,
@@ -231,18 +249,30 @@ pub(super) fn io_error(what: &str, error: &io::Error) -> StoreError {
     StoreError::Io { what: what.to_owned(), why: error.to_string() }
 }
 
+/// All that has gathered behind `first`.
+fn gather(first: Request, requests: &mut UnboundedReceiver<Request>) -> Vec<Request> {
+    let mut octets = first.prepared.frame.len();
+    let mut batch = vec![first];
+    while octets < BATCH_OCTETS
+        && let Ok(next) = requests.try_recv()
+    {
+        octets += next.prepared.frame.len();
+        batch.push(next);
+    }
+    batch
+}
+
 impl Writer {
-    fn run(&mut self, requests: &Receiver<Request>) {
-        while let Ok(first) = requests.recv() {
-            let mut octets = first.prepared.frame.len();
-            let mut batch = vec![first];
-            while octets < BATCH_OCTETS
-                && let Ok(next) = requests.try_recv()
-            {
-                octets += next.prepared.frame.len();
-                batch.push(next);
-            }
-            self.write(batch);
+    fn run(&mut self, mut requests: UnboundedReceiver<Request>) {
+        while let Some(first) = requests.blocking_recv() {
+            self.write(gather(first, &mut requests));
+        }
+    }
+
+    async fn run_as_task(mut self, mut requests: UnboundedReceiver<Request>, pause: std::time::Duration) {
+        while let Some(first) = requests.recv().await {
+            tokio::time::sleep(pause).await;
+            self.write(gather(first, &mut requests));
         }
     }
 

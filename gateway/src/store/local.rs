@@ -1,10 +1,15 @@
 //! The local store: journal, table and index together, and the keeper that checkpoints and gives space back.
+//!
+//! It takes letters from the moment that it is begun ([`LocalStore::begin`]), while what the last run left is still
+//! being read ([`LocalStore::finish`]): new letters go to new segments, and neither touches what the other knows.
+//! Until then older letters are not to be seen, no checkpoint is written and no segment unlinked.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,10 +19,13 @@ use parking_lot::Mutex;
 use super::disk::{Disk, Folder, Segment};
 use super::frame::{self, HEADER_LEN};
 use super::index::Index;
-use super::journal::{FrameKeys, Journal, SEGMENT_HEADER_LEN, Salt, TenantKeys, io_error, read_segment_header};
+use super::journal::{
+    FrameKeys, Journal, SEGMENT_HEADER_LEN, Salt, TenantKeys, WriterPlace, io_error, read_segment_header,
+};
 use super::record::Entry;
 use super::recover::{self, DamagedRecord, Recovery};
-use super::table::{Location, Table};
+use super::shelf::ShelfPlace;
+use super::table::{Agenda, Location, Look, Table, Waits};
 use super::{LetterRecord, NewLetter, Store, StoreError, Transition};
 use crate::clock::Clock;
 use crate::ids::{LetterId, TenantId};
@@ -39,11 +47,19 @@ pub struct Settings {
     pub segment_octets: u64,
     /// Dead octets that the journal may hold before living letters are moved to give them back.
     pub slack_octets: u64,
+    /// Where the journal's writer runs.
+    pub writer: WriterPlace,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { reserve_free: 0, hot_octets: 64 << 20, segment_octets: 64 << 20, slack_octets: 256 << 20 }
+        Self {
+            reserve_free: 0,
+            hot_octets: 64 << 20,
+            segment_octets: 64 << 20,
+            slack_octets: 256 << 20,
+            writer: WriterPlace::Thread,
+        }
     }
 }
 
@@ -79,6 +95,10 @@ impl Traffic {
         }
     }
 
+    fn is_settling(&self, id: LetterId) -> bool {
+        self.settling.lock().0.contains_key(&id)
+    }
+
     fn begin_move(&self, id: LetterId) -> bool {
         let mut state = self.settling.lock();
         let free = !state.0.contains_key(&id);
@@ -110,14 +130,23 @@ impl Drop for Settling<'_> {
 pub struct LocalStore {
     journal: Journal,
     table: Arc<Mutex<Table>>,
-    pub(super) index: Mutex<Index>,
+    /// There once what the last run left has been read.
+    index: OnceLock<Index>,
+    /// One checkpoint, or one copy of the index, at a time.
+    pub(super) checkpoint: Mutex<()>,
     pub(super) disk: Arc<dyn Disk>,
+    place: Box<dyn ShelfPlace>,
     keys: Arc<FrameKeys>,
     readers: Mutex<HashMap<u64, OpenSegment>>,
     clock: Arc<dyn Clock>,
     traffic: Traffic,
     settings: Settings,
     free: AtomicU64,
+    closing: AtomicBool,
+    /// May segments be unlinked?
+    unlinks: AtomicBool,
+    /// This run's first segment.
+    first_segment: u64,
     /// Copies under way: no segment is unlinked meanwhile.
     pub(super) pins: AtomicUsize,
 }
@@ -130,39 +159,94 @@ impl LocalStore {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Result<(Arc<Self>, Recovery), StoreError> {
-        let disk = Folder::open(&path.join("journal")).map_err(|e| io_error("opening the journal", &e))?;
-        Self::open_on(Arc::new(disk), &path.join("index"), keys, clock, settings)
+        let store = Self::begin(path, keys, clock, settings)?;
+        let recovery = store.finish()?;
+        Ok((store, recovery))
     }
 
-    /// The same on any disk.
-    pub fn open_on(
-        disk: Arc<dyn Disk>,
-        index: &Path,
+    /// Begins the store in `path`: it takes letters; [`LocalStore::finish`] is still to be called.
+    pub fn begin(
+        path: &Path,
         keys: Arc<dyn TenantKeys>,
         clock: Arc<dyn Clock>,
         settings: Settings,
-    ) -> Result<(Arc<Self>, Recovery), StoreError> {
+    ) -> Result<Arc<Self>, StoreError> {
+        let disk = Folder::open(&path.join("journal")).map_err(|e| io_error("opening the journal", &e))?;
+        Self::begin_on(Arc::new(disk), Box::new(path.join("index")), keys, clock, settings)
+    }
+
+    /// The same on any disk.
+    pub fn begin_on(
+        disk: Arc<dyn Disk>,
+        place: Box<dyn ShelfPlace>,
+        keys: Arc<dyn TenantKeys>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<Arc<Self>, StoreError> {
         let keys = Arc::new(FrameKeys::new(keys));
-        let (index, table, recovery) = recover::recover(&*disk, index, &keys, settings.hot_octets, clock.now())?;
-        let table = Arc::new(Mutex::new(table));
+        let segments = disk.list().map_err(|e| io_error("listing the journal", &e))?;
+        let first_segment = segments.last().map_or(1, |last| last + 1);
+        let table = Arc::new(Mutex::new(Table::new(settings.hot_octets)));
         let journal = {
-            let size = settings.segment_octets;
-            Journal::start(disk.clone(), keys.clone(), table.clone(), recovery.next_segment, size)?
+            let (disk, keys, table) = (disk.clone(), keys.clone(), table.clone());
+            Journal::start(disk, keys, table, first_segment, settings.segment_octets, settings.writer)?
         };
-        let store = Self {
+        Ok(Arc::new(Self {
             journal,
             table,
-            index: Mutex::new(index),
+            index: OnceLock::new(),
+            checkpoint: Mutex::default(),
             free: AtomicU64::new(disk.free().unwrap_or(u64::MAX)),
             disk,
+            place,
             keys,
             readers: Mutex::default(),
             clock,
             traffic: Traffic::default(),
             settings,
+            closing: AtomicBool::new(false),
+            unlinks: AtomicBool::new(true),
+            first_segment,
             pins: AtomicUsize::new(0),
-        };
-        Ok((Arc::new(store), recovery))
+        }))
+    }
+
+    /// [`LocalStore::begin_on`] and [`LocalStore::finish`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        place: Box<dyn ShelfPlace>,
+        keys: Arc<dyn TenantKeys>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<(Arc<Self>, Recovery), StoreError> {
+        let store = Self::begin_on(disk, place, keys, clock, settings)?;
+        let recovery = store.finish()?;
+        Ok((store, recovery))
+    }
+
+    /// Reads what the last run left: the index, then the journal's tail. Blocks for as long as that takes. Call it
+    /// once.
+    pub fn finish(&self) -> Result<Recovery, StoreError> {
+        let _one = self.checkpoint.lock();
+        let go_on = || !self.closing.load(Ordering::Acquire);
+        let (index, table, recovery) =
+            recover::recover(&*self.disk, &*self.place, &self.keys, self.first_segment, self.clock.now(), &go_on)?;
+        let mut here = self.table.lock();
+        here.absorb(table);
+        // Under the table's lock: whoever sees a letter of the index finds the index.
+        if self.index.set(index).is_err() {
+            return Err(StoreError::Closed("the store was opened twice".into()));
+        }
+        Ok(recovery)
+    }
+
+    /// Has what the last run left been read?
+    pub fn is_whole(&self) -> bool {
+        self.index.get().is_some()
+    }
+
+    pub(super) fn index(&self) -> Result<&Index, StoreError> {
+        self.index.get().ok_or_else(|| StoreError::Closed("the queue is still being read".into()))
     }
 
     /// Checkpoints once a second until `stop` is set; then once more.
@@ -193,7 +277,8 @@ impl LocalStore {
             self.free.store(free, Ordering::Relaxed);
             crate::observe::metrics::disk_free(free);
         }
-        let index = self.index.lock();
+        let Some(index) = self.index.get() else { return Ok(()) };
+        let _one = self.checkpoint.lock();
         let (changes, old_keys) = {
             let mut table = self.table.lock();
             let old_keys = table.expire_keys(self.clock.now());
@@ -202,12 +287,15 @@ impl LocalStore {
             }
             (table.take_changes(), old_keys)
         };
-        let tenants = &**self.keys.tenants();
-        if let Err(error) = index.forget_keys(tenants, &old_keys).and_then(|()| index.write(tenants, &changes)) {
+        if let Err(error) = index.write(&**self.keys.tenants(), &changes, &old_keys) {
             self.table.lock().untake(changes);
+            // What a failed sync left of the index is unknown, whatever the next one says: the journal stays whole.
+            self.unlinks.store(false, Ordering::Release);
             return Err(error);
         }
-        if self.pins.load(Ordering::Acquire) > 0 {
+        let written = changes.upserts.iter().map(|(record, _)| record.id);
+        self.table.lock().let_go(written, |id| self.traffic.is_settling(id));
+        if self.pins.load(Ordering::Acquire) > 0 || !self.unlinks.load(Ordering::Acquire) {
             return Ok(());
         }
         let dead = self.table.lock().dead_prefix(changes.position);
@@ -221,6 +309,9 @@ impl LocalStore {
 
     /// Appends living letters of a mostly dead oldest segment again, so that it can be unlinked.
     pub async fn move_living(&self) -> Result<(), StoreError> {
+        if !self.is_whole() {
+            return Ok(());
+        }
         let worth = self.table.lock().worth_moving(self.settings.slack_octets, MOVED_AT_ONCE);
         for id in worth {
             let Ok(body) = self.message(id).await else { continue };
@@ -239,6 +330,7 @@ impl LocalStore {
 
     /// Stops the writer and writes the last checkpoint.
     pub fn close(&self) -> Result<(), StoreError> {
+        self.closing.store(true, Ordering::Release);
         self.journal.stop();
         self.tick()
     }
@@ -278,14 +370,19 @@ impl LocalStore {
         self.table.lock().octets()
     }
 
-    /// Runs `look` on every letter's record, oldest first, without copying them; `false` ends the walk.
-    pub fn walk(&self, after: Option<LetterId>, mut look: impl FnMut(&LetterRecord) -> bool) {
-        let table = self.table.lock();
-        for live in table.after(after) {
-            if !look(&live.record) {
-                break;
-            }
-        }
+    /// Counts for the gauges.
+    pub fn waits(&self) -> Waits {
+        self.table.lock().waits()
+    }
+
+    /// A record as of the last checkpoint; an index that cannot be read is told, and its letter waits for a restart.
+    fn record_in_index(&self, id: LetterId) -> Option<LetterRecord> {
+        let read = self.index().and_then(|index| index.record(&**self.keys.tenants(), id));
+        read.unwrap_or_else(|error| {
+            let detail = format!("letter {id}: its record cannot be read: {error}");
+            crate::observe::emit(&crate::observe::Event::Gateway { state: "store-error", detail });
+            None
+        })
     }
 
     async fn append(
@@ -326,9 +423,9 @@ impl LocalStore {
     }
 
     fn read(&self, id: LetterId, location: Location) -> Result<Bytes, StoreError> {
-        let open = self.reader(location.at.segment)?;
+        let open = self.reader(u64::from(location.segment))?;
         let mut octets = vec![0; location.frame as usize];
-        open.1.read_at(&mut octets, location.at.offset).map_err(|e| io_error("reading a letter", &e))?;
+        open.1.read_at(&mut octets, u64::from(location.offset)).map_err(|e| io_error("reading a letter", &e))?;
         let damaged = || StoreError::Damaged(format!("letter {id}: the frame does not pass its checksum"));
         let (header, payload) = frame::parse(&octets).ok_or_else(damaged)?;
         if payload.len() + HEADER_LEN != octets.len() {
@@ -363,7 +460,13 @@ impl Store for LocalStore {
         delay_notified: bool,
     ) -> Result<(), StoreError> {
         let _settling = self.traffic.settle(id).await;
-        let tenant = self.table.lock().get(id).map(|live| live.record.tenant).ok_or(StoreError::Unknown(id))?;
+        let tenant = self.table.lock().get(id).map(|(summary, _)| summary.tenant).ok_or(StoreError::Unknown(id))?;
+        let in_index = matches!(self.table.lock().record(id), Look::InIndex);
+        if in_index {
+            // It stays in memory while it settles; the writer changes it there.
+            let record = self.index()?.record(&**self.keys.tenants(), id)?.ok_or(StoreError::Unknown(id))?;
+            self.table.lock().reload(record);
+        }
         // No look at the reserve here: what was accepted must be able to end on a full disk.
         let notices = notices.into_iter().map(|new| (new.record, new.letter.message().clone())).collect();
         self.append(tenant, id, vec![Entry::Settle { id, transitions, delay_notified }], notices).await
@@ -371,21 +474,37 @@ impl Store for LocalStore {
 
     async fn message(&self, id: LetterId) -> Result<Bytes, StoreError> {
         let location = {
-            let table = self.table.lock();
-            let live = table.get(id).ok_or(StoreError::Unknown(id))?;
-            if let Some(hot) = &live.hot {
-                return Ok(hot.clone());
+            let (summary, hot) = self.table.lock().get(id).ok_or(StoreError::Unknown(id))?;
+            if let Some(hot) = hot {
+                return Ok(hot);
             }
-            live.location
+            summary.location
         };
         off_reactor(location.frame as usize, || self.read(id, location))
     }
 
     fn find(&self, id: LetterId) -> Option<LetterRecord> {
-        self.table.lock().get(id).map(|live| live.record.clone())
+        let in_index = match self.table.lock().record(id) {
+            Look::Here(record) => return Some(record.clone()),
+            Look::InIndex => true,
+            Look::Gone => false,
+        };
+        in_index.then(|| self.record_in_index(id)).flatten()
     }
 
     fn scan(&self, after: Option<LetterId>, limit: usize) -> Vec<LetterRecord> {
-        self.table.lock().after(after).take(limit).map(|live| live.record.clone()).collect()
+        let mut after = after;
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let ids: Vec<LetterId> = self.table.lock().after(after).take(limit - found.len()).collect();
+            let Some(last) = ids.last() else { break };
+            after = Some(*last);
+            found.extend(ids.into_iter().filter_map(|id| self.find(id)));
+        }
+        found
+    }
+
+    fn agenda(&self, after: Option<LetterId>, limit: usize) -> Vec<Agenda> {
+        self.table.lock().agenda(after, limit)
     }
 }

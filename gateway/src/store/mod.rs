@@ -13,10 +13,13 @@ pub mod journal;
 pub mod ledger;
 mod local;
 mod pin;
+#[cfg(test)]
+pub(crate) mod pretend;
 pub mod record;
 mod recover;
 #[cfg(test)]
 mod samples;
+pub mod shelf;
 pub(crate) mod table;
 
 use async_trait::async_trait;
@@ -29,10 +32,12 @@ use crate::ids::{LetterId, TenantId};
 use crate::message::{Envelope, Letter};
 use crate::sign::{Sealed, SendOptions};
 
+pub use journal::WriterPlace;
 pub use local::{LocalStore, Settings};
 pub use recover::{DamagedRecord, Recovery};
 #[cfg(test)]
 pub(crate) use samples::sample_letter;
+pub use table::{Agenda, Waits};
 
 /// Where a recipient of a queued letter stands. Exactly one of these at every moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,4 +200,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Every letter still queued, oldest first, in pages: those after `after`, at most `limit`.
     fn scan(&self, after: Option<LetterId>, limit: usize) -> Vec<LetterRecord>;
+
+    /// When something is to be done about every letter still queued, oldest first, in pages as [`Store::scan`].
+    fn agenda(&self, after: Option<LetterId>, limit: usize) -> Vec<Agenda>;
 }
