@@ -3,6 +3,7 @@
 //! Promises: reading is the inverse of writing; a record that claims to be of a kind and is broken is told from
 //! one that is of another kind. Touches no network: looking records up and publishing them is the caller's.
 
+mod answers;
 mod dkim;
 mod dmarc;
 mod records;
@@ -10,6 +11,7 @@ mod render;
 mod spf;
 mod tags;
 
+pub use answers::{Answer, Reply, SeenRecord, Vantage, VantageKind};
 pub use dkim::{DkimRecord, KeyType};
 pub use dmarc::{DmarcPolicy, DmarcRecord, PublicSuffix};
 pub use records::{DnsRecord, Operator, PublishedKey, Purpose, RecordSet, RecordType, records_for};

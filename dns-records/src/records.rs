@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::dkim::{DkimRecord, KeyType};
 use crate::dmarc::{DmarcPolicy, DmarcRecord};
 use crate::spf::{Mechanism, Qualifier, SpfRecord, SpfTerm};
 
 /// The types that are used here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum RecordType {
     /// TXT.
@@ -18,6 +18,16 @@ pub enum RecordType {
     Mx,
     /// CNAME.
     Cname,
+    /// A.
+    A,
+    /// AAAA.
+    Aaaa,
+    /// NS.
+    Ns,
+    /// PTR.
+    Ptr,
+    /// TLSA; the value is `usage selector matching hex`.
+    Tlsa,
 }
 
 impl RecordType {
@@ -27,6 +37,11 @@ impl RecordType {
             Self::Txt => "TXT",
             Self::Mx => "MX",
             Self::Cname => "CNAME",
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Ns => "NS",
+            Self::Ptr => "PTR",
+            Self::Tlsa => "TLSA",
         }
     }
 }

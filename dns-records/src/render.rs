@@ -141,7 +141,8 @@ fn bind(set: &RecordSet) -> String {
                     format!("(\n{})", lines.concat())
                 }
             },
-            RecordType::Mx | RecordType::Cname => format!("{}.", record.value),
+            RecordType::A | RecordType::Aaaa | RecordType::Tlsa => record.value.clone(),
+            _ => format!("{}.", record.value),
         };
         // Writing to a string cannot fail.
         let _ = write!(

@@ -32,3 +32,4 @@ pub mod store;
 pub mod tenants;
 pub mod threads;
 pub mod web;
+pub mod zones;

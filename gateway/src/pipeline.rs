@@ -19,7 +19,7 @@ use crate::observe::{Event, emit};
 use crate::redact;
 use crate::schedule::Scheduler;
 use crate::sign::{SealError, TraceFacts};
-use crate::store::{LocalStore, Store, StoreError};
+use crate::store::{LocalStore, StoreError};
 use crate::tenants::Credential;
 use crate::threads::Processors;
 
@@ -127,6 +127,7 @@ impl Rooms {
         let session = submission.trace.session;
         let id = LetterId::new(self.clock.now());
         let started = std::time::Instant::now();
+        let expected = self.store.expect();
         let stages = self.stages.clone();
         let work = move || stages.prepare(id, tenant, submission.letter, Some(&submission.trace));
         let prepared =
@@ -144,7 +145,7 @@ impl Rooms {
         let record = letter.record.clone();
         let signatures = letter.letter.stage().signatures().to_vec();
         let synced = std::time::Instant::now();
-        self.store.accept(vec![letter]).await?;
+        self.store.take_in(vec![letter], Some(expected)).await?;
         stage_took("store", synced);
         emit(&Event::Accepted {
             id,

@@ -118,6 +118,9 @@ fn rewrite_escape(old: &str, to: char) -> String {
             format!("%{}", hex(0x2a, 2)).repeat(escapes)
         };
     }
+    if is_rtf(&lower) {
+        return rewrite_rtf(old, to);
+    }
     if lower.starts_with("\\u") || lower.starts_with("\\x") {
         let brace = usize::from(lower[2..].starts_with('{'));
         let width = width_of(2 + brace);
@@ -128,6 +131,49 @@ fn rewrite_escape(old: &str, to: char) -> String {
         return format!("\\'{}{}", hex(0x2a, 2), &hex_digits[2.min(hex_digits.len())..]);
     }
     old.chars().map(|c| if c.is_ascii_digit() { '*' } else { c }).collect()
+}
+
+/// `\u65297?`: decimal, of five digits or with something behind that stands in for it; not `\u0034` or `\u{34}`.
+fn is_rtf(escape: &str) -> bool {
+    let Some(rest) = escape.strip_prefix("\\u") else { return false };
+    let digits = rest.trim_start_matches('-').bytes().take_while(u8::is_ascii_digit).count();
+    digits > 0 && (rest.starts_with('-') || rest.len() > 4) && !rest.starts_with('{')
+}
+
+/// RTF's `\uN` and what stands in for it, each as long as before: the number of another character, filled with zeros.
+fn rewrite_rtf(old: &str, to: char) -> String {
+    let mut out = String::with_capacity(old.len());
+    let mut rest = old;
+    while let Some(tail) = rest.strip_prefix("\\u") {
+        let signed = tail.starts_with('-');
+        let width = tail[usize::from(signed)..].bytes().take_while(u8::is_ascii_digit).count();
+        let code = u32::from(to);
+        let value = if signed { 0x1_0000u32.saturating_sub(code) } else { code };
+        let single = old.len() == rest.len() && !tail.contains("\\u");
+        if single && code < 0x1_0000 && value > 0 && value.to_string().len() <= width {
+            let number = format!("{value:0width$}");
+            out.extend(["\\u", if signed { "-" } else { "" }, &number]);
+        } else {
+            let width = width + usize::from(signed);
+            out.extend(["\\u", &format!("{:0width$}", u32::from('*'))]);
+        }
+        rest = &tail[usize::from(signed) + width..];
+        let end = rest.find("\\u").unwrap_or(rest.len());
+        let stand_in = &rest[..end];
+        if let Some(digit) = stand_in.find("\\'3") {
+            // A digit in hexadecimal; `\'3f` is the usual question mark.
+            let code = stand_in.get(digit + 2..digit + 4).unwrap_or_default();
+            let masked = if code.bytes().all(|byte| byte.is_ascii_digit()) { "2a" } else { code };
+            out.push_str(&stand_in[..digit + 2]);
+            out.push_str(masked);
+            out.push_str(stand_in.get(digit + 4..).unwrap_or_default());
+        } else {
+            out.extend(stand_in.chars().map(|c| if c.is_ascii_digit() { '*' } else { c }));
+        }
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Puts a reading together from front to back.
@@ -227,6 +273,10 @@ mod tests {
             ("\\u0034", '*', "\\u002a"),
             ("\\x34", '*', "\\x2a"),
             ("\\'34", '*', "\\'2a"),
+            ("\\u65300?", '\u{ff0a}', "\\u65290?"),
+            ("\\u-236\\'34", '\u{ff0a}', "\\u-246\\'2a"),
+            ("\\u178 2", '\u{d7}', "\\u215 *"),
+            ("\\u-10187?\\u-9138?", '\u{1f7b6}', "\\u000042?\\u00042?"),
         ] {
             assert_eq!(rewrite_escape(old, to), new, "{old}");
         }

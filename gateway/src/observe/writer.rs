@@ -18,6 +18,10 @@ use crate::config::{AddressDetail, Log};
 /// Lines that may wait; at 400 octets each about 6 MB.
 const WAITING: usize = 16_384;
 
+/// How long the first line after a silence waits for others: one wake and one write for all of them, where each
+/// would cost the thread that emits it a system call.
+const GATHER: Duration = Duration::from_millis(2);
+
 enum Item {
     Line(String),
     /// Write out what came before, then say so.
@@ -200,7 +204,11 @@ fn write_out(items: &Receiver<Item>, mut out: impl Write) {
             Err(TryRecvError::Empty) => {
                 open = open && out.flush().is_ok();
                 match items.recv() {
-                    Ok(item) => item,
+                    Ok(item @ Item::Line(_)) => {
+                        std::thread::sleep(GATHER);
+                        item
+                    }
+                    Ok(item @ Item::Flush(_)) => item,
                     Err(_) => break,
                 }
             }

@@ -20,6 +20,8 @@ pub enum Class {
     Weak,
     /// Brackets, quotes, `+ # = ;`: seldom put between the digits of one number.
     Odd,
+    /// `*`: the emphasis of Markdown around a group, or a mask.
+    Emphasis,
     /// A cell's or field's edge.
     Cell,
     /// Everything else.
@@ -56,6 +58,7 @@ const ASCII: [Class; 128] = {
     table[0x0c] = Class::Newline;
     table[0] = Class::Nothing;
     table[0x1f] = Class::Cell;
+    table[b'*' as usize] = Class::Emphasis;
     let weak = b"./_|:,\t~\\";
     let mut i = 0;
     while i < weak.len() {
@@ -244,7 +247,7 @@ mod tests {
             if let Class::Digit(value) = of(c) {
                 assert!(value < 10);
                 assert_eq!(mask(c).len_utf8(), c.len_utf8());
-                assert!(matches!(of(mask(c)), Class::Other | Class::Weak), "{c}");
+                assert!(matches!(of(mask(c)), Class::Other | Class::Weak | Class::Emphasis), "{c}");
             }
         }
     }

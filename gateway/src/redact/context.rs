@@ -250,6 +250,48 @@ pub fn word_after(text: &str, at: usize) -> Option<usize> {
     nearest
 }
 
+/// How long a table's line may be whose columns are counted, in bytes.
+const TABLE_LINE: usize = 4096;
+
+/// Does the first line of a table (comma, semicolon, tab or bar) name the column of `at` by a card word?
+pub fn column_word(text: &str, at: usize) -> bool {
+    let Some(head_end) = memchr::memchr(b'\n', &text.as_bytes()[..text.len().min(TABLE_LINE)]) else { return false };
+    let start = memchr::memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |found| found + 1);
+    if start <= head_end || at - start > TABLE_LINE {
+        return false;
+    }
+    let head = text[..head_end].trim_start_matches('\u{feff}');
+    [',', ';', '\t', '|'].into_iter().any(|delimiter| {
+        let Some(name) = head.split(delimiter).nth(delimiters(&text[start..at], delimiter)) else { return false };
+        head.contains(delimiter) && head.split(delimiter).all(|name| name.len() <= 40) && names_card(name)
+    })
+}
+
+/// Delimiters outside of quotes.
+fn delimiters(line: &str, delimiter: char) -> usize {
+    let mut quoted = false;
+    line.chars()
+        .filter(|c| {
+            quoted ^= *c == '"';
+            !quoted && *c == delimiter
+        })
+        .count()
+}
+
+/// Is this the name of a field that holds card numbers?
+fn names_card(name: &str) -> bool {
+    let joined: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let mut found = matches!(joined.as_str(), "cc" | "ccn") || is_card_word(&joined);
+    each_word(name, |word, _, _| found |= is_card_word(word));
+    found
+}
+
+/// Does the text between the tags of an Office document name a card anywhere?
+pub fn document_names_card(markup: &str) -> bool {
+    let texts = markup.split('<').filter_map(|piece| piece.split_once('>').map(|(_, text)| text));
+    texts.filter(|text| (2..=60).contains(&text.len())).any(names_card)
+}
+
 /// Labels that say what else a number is, where they stand directly before it.
 const OTHERS: &[&str] = &[
     "imei",
@@ -357,6 +399,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_head_of_a_column_counts_for_its_numbers() {
+        let table = "order,card_number,amount\r\n1,2,3\r\n\"a,b\",#,49.90\r\n";
+        assert!(column_word(table, table.find('#').unwrap()));
+        assert!(!column_word(table, table.find("49").unwrap()));
+        assert!(!column_word("Dear customer\n#", 14));
+        assert!(document_names_card("<si><t>Card No.</t></si>") && !document_names_card("<card><t>Order</t></card>"));
+    }
+
     proptest::proptest! {
         #[test]
         fn any_text_can_be_asked(text in "\\PC{0,120}", at in 0usize..120) {
@@ -364,6 +415,7 @@ mod tests {
             word_before(&text, at);
             word_after(&text, at);
             other_label(&text, at);
+            column_word(&text, at);
         }
     }
 }

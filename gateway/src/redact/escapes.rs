@@ -11,6 +11,22 @@ pub fn view(text: &str) -> View<'_> {
     builder.finish()
 }
 
+/// The text with the folds of its lines undone (RFC 5545 §3.1, RFC 6350 §3.2): a line end and the blank after it.
+pub fn unfolded(text: &str) -> View<'_> {
+    let bytes = text.as_bytes();
+    let mut builder = ViewBuilder::new(text);
+    let mut copied = 0;
+    for end in memchr::memchr_iter(b'\n', bytes) {
+        if matches!(bytes.get(end + 1), Some(b' ' | b'\t')) {
+            let start = if end > 0 && bytes[end - 1] == b'\r' { end - 1 } else { end };
+            builder.copy(copied, start.max(copied));
+            copied = end + 2;
+        }
+    }
+    builder.copy(copied, text.len());
+    builder.finish()
+}
+
 /// Adds `text[start..end]` with its escapes resolved.
 pub fn read(text: &str, start: usize, end: usize, builder: &mut ViewBuilder<'_>) {
     let bytes = text.as_bytes();

@@ -37,14 +37,38 @@ pub fn is_identifier(key: &str) -> bool {
     ) || key.starts_with("arc-")
 }
 
+/// A stretch of text in one charset. Its bytes may come from several places: encoders cut a character in two.
 struct Piece {
     /// In the joined text.
     text: Range<usize>,
-    /// In the message.
-    raw: Range<usize>,
-    transfer: Transfer,
     charset: Charset,
     content: Vec<u8>,
+    sources: Vec<Source>,
+}
+
+/// Bytes of a piece that another may still join: joining reads the whole piece again.
+const MOST_JOINED: usize = 256;
+
+impl Piece {
+    /// Does the last character of the joined text end in the next piece?
+    fn is_cut(&self, text: &str) -> bool {
+        let tail = &self.content[self.content.len().saturating_sub(4)..];
+        let start = tail.iter().position(|byte| *byte & 0xc0 != 0x80).unwrap_or(0);
+        let cut = match self.charset {
+            Charset::Utf8 => std::str::from_utf8(&tail[start..]).is_err_and(|error| error.error_len().is_none()),
+            Charset::Multi(..) => text.ends_with('\u{fffd}'),
+            _ => false,
+        };
+        cut && self.content.len() < MOST_JOINED && self.text.end == text.len()
+    }
+}
+
+/// Where some bytes of a piece stand in the message.
+struct Source {
+    /// In the piece's content.
+    content: Range<usize>,
+    raw: Range<usize>,
+    transfer: Transfer,
 }
 
 /// A field's text and where it came from.
@@ -120,32 +144,44 @@ impl Text {
                 raw.start += two + 1;
             }
         }
-        self.piece(bytes, raw, Transfer::Percent, charset);
+        self.piece(bytes, raw, Transfer::Percent, charset, !first);
         charset
     }
 
     /// An xtext value of the envelope (RFC 3461 §4).
     pub fn of_xtext(value: &str) -> Self {
         let mut out = Self { text: String::new(), pieces: Vec::new() };
-        out.piece(value.as_bytes(), 0..value.len(), Transfer::Xtext, Charset::Utf8);
+        out.piece(value.as_bytes(), 0..value.len(), Transfer::Xtext, Charset::Utf8, false);
         out
     }
 
-    fn piece(&mut self, bytes: &[u8], raw: Range<usize>, transfer: Transfer, charset: Charset) {
+    /// Adds a stretch; one that `joins` goes on in the piece before it if that has its charset.
+    fn piece(&mut self, bytes: &[u8], raw: Range<usize>, transfer: Transfer, charset: Charset, joins: bool) {
         if raw.is_empty() {
             return;
         }
-        let content = transfer.decode(&bytes[raw.clone()]).into_owned();
+        let mut more = transfer.decode(&bytes[raw.clone()]).into_owned();
+        let cut = self.pieces.last().is_some_and(|last| joins && last.charset == charset && last.is_cut(&self.text));
+        if let Some(last) = self.pieces.last_mut().filter(|_| cut) {
+            let from = last.content.len();
+            last.content.append(&mut more);
+            last.sources.push(Source { content: from..last.content.len(), raw, transfer });
+            self.text.truncate(last.text.start);
+            self.text.push_str(&charset.decode(&last.content));
+            last.text.end = self.text.len();
+            return;
+        }
         let start = self.text.len();
-        self.text.push_str(&charset.decode(&content));
-        self.pieces.push(Piece { text: start..self.text.len(), raw, transfer, charset, content });
+        self.text.push_str(&charset.decode(&more));
+        let sources = vec![Source { content: 0..more.len(), raw, transfer }];
+        self.pieces.push(Piece { text: start..self.text.len(), charset, content: more, sources });
     }
 
     /// Literal text up to `end`, without the line ends of folds.
     fn literal(&mut self, bytes: &[u8], mut at: usize, end: usize) {
         while at < end {
             let stop = memchr::memchr2(b'\r', b'\n', &bytes[at..end]).map_or(end, |found| at + found);
-            self.piece(bytes, at..stop, Transfer::Identity, Charset::Utf8);
+            self.piece(bytes, at..stop, Transfer::Identity, Charset::Utf8, false);
             at = stop;
             while at < end && matches!(bytes[at], b'\r' | b'\n') {
                 at += 1;
@@ -163,10 +199,11 @@ impl Text {
                 continue;
             };
             // White space between two encoded words is not shown (RFC 2047 §6.2).
-            if !(after_word && bytes[at..found].iter().all(u8::is_ascii_whitespace)) {
+            let joins = after_word && bytes[at..found].iter().all(u8::is_ascii_whitespace);
+            if !joins {
                 self.literal(bytes, at, found);
             }
-            self.piece(bytes, word.payload, word.transfer, word.charset);
+            self.piece(bytes, word.payload, word.transfer, word.charset, joins);
             (at, search, after_word) = (word.end, word.end, true);
         }
         self.literal(bytes, at, value.end);
@@ -191,8 +228,13 @@ impl Text {
                 .map(|edit| CharEdit { at: TextOffset(edit.at.0 - piece.text.start), to: edit.to })
                 .collect();
             let changes = piece.charset.patch(&piece.content, &self.text[piece.text.clone()], &local);
-            if let Some(changes) = changes.bytes() {
-                out.absorb(piece.transfer.patch(&bytes[piece.raw.clone()], &changes), RawOffset(piece.raw.start));
+            let changes = changes.bytes().unwrap_or_default();
+            for source in &piece.sources {
+                let own = source.content.clone();
+                let (from, to) =
+                    (changes.partition_point(|c| c.0 < own.start), changes.partition_point(|c| c.0 < own.end));
+                let local: Vec<(usize, u8)> = changes[from..to].iter().map(|(at, to)| (at - own.start, *to)).collect();
+                out.absorb(source.transfer.patch(&bytes[source.raw.clone()], &local), RawOffset(source.raw.start));
             }
         }
         out

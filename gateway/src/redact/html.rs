@@ -99,8 +99,14 @@ fn begins_tag(bytes: &[u8], at: usize) -> bool {
 
 /// The text between the tags.
 pub fn visible(text: &str, markup: Markup) -> View<'_> {
-    let mut reader =
-        Reader { text, builder: ViewBuilder::new(text), markup, comments: Vec::new(), no_tag_after: usize::MAX };
+    let mut reader = Reader {
+        text,
+        builder: ViewBuilder::new(text),
+        markup,
+        comments: Vec::new(),
+        no_tag_after: usize::MAX,
+        inline: Vec::new(),
+    };
     reader.read(0, text.len());
     // What Outlook alone sees stands in comments; it is read as text of its own.
     for (start, end) in std::mem::take(&mut reader.comments) {
@@ -121,7 +127,12 @@ struct Reader<'t> {
     comments: Vec<(usize, usize)>,
     /// From here on no `<` has an end.
     no_tag_after: usize,
+    /// Blocks that are open and kept in the line by their style.
+    inline: Vec<String>,
 }
+
+/// Open blocks whose names are kept.
+const MOST_INLINE: usize = 64;
 
 impl Reader<'_> {
     fn read(&mut self, mut at: usize, end: usize) {
@@ -188,6 +199,7 @@ impl Reader<'_> {
         let name = tag_name(self.text, at);
         match shows(&name, self.markup) {
             Shows::Nothing => {}
+            Shows::Line | Shows::Cell if self.in_line(&name, at, close) => {}
             Shows::Character(c) => self.builder.invent(at, c),
             Shows::Line => {
                 if !self.builder.ends_with('\n') {
@@ -209,6 +221,22 @@ impl Reader<'_> {
         close
     }
 
+    /// Is this the begin of a block that its own style keeps in the line, or the end of one?
+    fn in_line(&mut self, name: &str, at: usize, close: usize) -> bool {
+        if self.text.as_bytes().get(at + 1) == Some(&b'/') {
+            let open = self.inline.last().is_some_and(|open| open == name);
+            if open {
+                self.inline.pop();
+            }
+            return open;
+        }
+        let inline = is_inline(&self.text[at..close]);
+        if inline && self.inline.len() < MOST_INLINE {
+            self.inline.push(name.to_owned());
+        }
+        inline
+    }
+
     fn program_end(&self, from: usize, end: usize, name: &str) -> usize {
         let bytes = &self.text.as_bytes()[..end];
         let mut at = from;
@@ -223,6 +251,14 @@ impl Reader<'_> {
         }
         end
     }
+}
+
+/// Does a style in the tag itself keep what would be a block in the line?
+fn is_inline(tag: &str) -> bool {
+    memmem::find_iter(tag.as_bytes(), b"display").any(|at| {
+        let rest = tag[at + 7..].trim_start();
+        rest.strip_prefix(':').is_some_and(|value| value.trim_start().starts_with("inline"))
+    })
 }
 
 /// Attributes whose values are names for programs.
@@ -285,9 +321,31 @@ pub fn source(text: &str) -> View<'_> {
         };
         attributes(text, found, close, &mut builder);
         at = close;
+        if bytes[found + 1..].len() > 5 && bytes[found + 1..found + 6].eq_ignore_ascii_case(b"style") {
+            at = memmem::find(&bytes[close..], b"</").map_or(text.len(), |end| close + end);
+            style_sheet(text, close, at, &mut builder);
+        }
     }
     escapes::read(text, at, text.len(), &mut builder);
     builder.finish()
+}
+
+/// Reads a style sheet without its selectors of classes and identifiers, which nobody reads as text.
+fn style_sheet(text: &str, start: usize, end: usize, builder: &mut ViewBuilder<'_>) {
+    let bytes = text.as_bytes();
+    let (mut at, mut search) = (start, start);
+    while let Some(found) = memchr::memchr2(b'.', b'#', &bytes[search..end]).map(|found| search + found) {
+        search = found + 1;
+        if bytes.get(search).is_some_and(u8::is_ascii_alphabetic) {
+            escapes::read(text, at, search, builder);
+            builder.invent(search, 'x');
+            while search < end && (bytes[search].is_ascii_alphanumeric() || matches!(bytes[search], b'-' | b'_')) {
+                search += 1;
+            }
+            at = search;
+        }
+    }
+    escapes::read(text, at, end, builder);
 }
 
 /// Reads one tag with its attributes.

@@ -4,9 +4,10 @@
 //! around it then decide. Among the accepted windows those that cover most digits are taken. A rejected window
 //! never hides another one.
 
+mod lines;
 mod windows;
 
-use windows::{best, is_regular, is_thousands, is_usual, spread};
+use windows::{best, is_regular, is_thousands, is_usual, spelled, spread};
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -53,6 +54,9 @@ enum Form {
     /// Not at all.
     Never,
 }
+
+/// Groups like a window's own beside it that make it a piece of a table's row.
+const COLUMNS: usize = 3;
 
 /// Judges one chain.
 pub struct Judge<'t> {
@@ -127,6 +131,14 @@ impl<'t> Judge<'t> {
         if windows.is_empty() {
             return Vec::new();
         }
+        // Two numbers side by side vouch for each other: one by chance is common in a table, two are not.
+        let ends: Vec<(usize, usize)> = windows.iter().map(|(window, _)| (window.first, window.last)).collect();
+        for (window, accepted) in &mut windows {
+            *accepted |= ends.iter().any(|(first, last)| {
+                let apart = *first == window.last + 1 || window.first == last + 1;
+                apart && (*first.min(&window.first) == row.first || *last.max(&window.last) == row.last)
+            });
+        }
         spread(&mut windows);
         best(
             windows.into_iter().filter(|(_, accepted)| *accepted).map(|(window, _)| window).collect(),
@@ -154,6 +166,7 @@ impl<'t> Judge<'t> {
         let (start, end) = self.span(window);
         left.is_some_and(|left| start - chain_start + left <= context::BEFORE * 2)
             || right.is_some_and(|right| chain_end - end + right <= context::AFTER * 2)
+            || context::column_word(self.text, start)
     }
 
     /// What the window's form and surroundings ask for.
@@ -215,7 +228,8 @@ impl<'t> Judge<'t> {
         let uniform = inner.iter().all(|group| group.before.is_like(inner[0].before));
         let whole = window.first == row.first && window.last == row.last && !self.cut_off(window);
         let usual = is_usual(&lengths);
-        if window.first == row.first && self.is_phone(row) || is_thousands(&lengths, groups) {
+        let phone = window.first == row.first && self.is_phone(row);
+        if phone || is_thousands(&lengths, groups) || self.is_decimal(window, row) {
             return Form::CardWord;
         }
         if context::other_label(self.text, groups[0].start as usize) && !(usual && lengths.len() >= 3 && uniform) {
@@ -230,6 +244,11 @@ impl<'t> Judge<'t> {
                 (true, true) if self.is_bounded(window, row) => Form::Free,
                 (true, true) => whole_or_word,
                 (true, false) => Form::CardWord,
+                (false, true)
+                    if whole && spelled(&lengths) && matches!(inner[0].before.first, '.' | '_' | '·' | '•') =>
+                {
+                    Form::Free
+                }
                 (false, true) if whole && is_regular(&lengths) => Form::CardWord,
                 _ => Form::Never,
             };
@@ -250,6 +269,21 @@ impl<'t> Judge<'t> {
         }
     }
 
+    /// Do the groups read as the two sides of a decimal, or does one of them reach into the window?
+    fn is_decimal(&self, window: Window, row: Row) -> bool {
+        let groups = &self.chain.groups;
+        let point = |group: &Group| group.before.width == 1 && matches!(group.before.first, '.' | '\u{66b}');
+        let inner = &groups[window.first + 1];
+        let pair = window.last == window.first + 1;
+        let column = matches!(inner.before.first, ',' | '/' | ':' | '|' | '\t' | '\\');
+        if pair && (point(inner) || inner.before.width == 1 && column) {
+            return true;
+        }
+        let left = window.first > row.first && point(&groups[window.first]);
+        let right = window.last < row.last && point(&groups[window.last + 1]);
+        (left || right) && !point(inner)
+    }
+
     fn cut_off(&self, window: Window) -> bool {
         self.chain.continued && window.first == 0 || self.chain.continues && window.last + 1 == self.chain.groups.len()
     }
@@ -265,19 +299,52 @@ impl<'t> Judge<'t> {
         let groups = &self.chain.groups;
         let inner = groups.get(window.first + 1).map(|group| group.before).unwrap_or_default();
         let continued = self.chain.continued && window.first == 0;
-        let left = if window.first == row.first { !continued } else { !groups[window.first].before.is_like(inner) };
+        // A date, a time or an amount is a token of its own: its groups hang together by something else.
+        let apart = |group: usize| {
+            let before = groups[group].before;
+            before.kinds & (kind::WEAK | kind::HYPHEN) != 0 && before.width == 1 && !before.is_like(inner)
+        };
+        let left = if window.first == row.first {
+            !continued
+        } else {
+            let own = window.first - 1 > row.first && apart(window.first - 1);
+            own || !groups[window.first].before.is_like(inner)
+        };
         let right = if window.last == row.last {
             !(self.chain.continues && window.last + 1 == groups.len())
         } else {
-            let next = groups[window.last + 1];
-            !next.before.is_like(inner) || self.is_expiry(window.last + 1, row)
+            let own = window.last + 1 < row.last && apart(window.last + 2);
+            own || !groups[window.last + 1].before.is_like(inner) || self.is_expiry(window.last + 1, row)
         };
         (left, right)
     }
 
     fn at_edge(&self, window: Window, row: Row) -> bool {
         let (left, right) = self.clear_sides(window, row);
-        left || right
+        (left || right || self.between_short(window, row)) && self.alike(window, row) < COLUMNS
+    }
+
+    /// A printed number between two short ones: `12 4111 1111 1111 1111 99`.
+    fn between_short(&self, window: Window, row: Row) -> bool {
+        let groups = &self.chain.groups;
+        let printed = window.last - window.first >= 2;
+        let left = window.first == row.first + 1 && groups[row.first].len < 4;
+        let right = window.last + 1 == row.last && groups[row.last].len < 4;
+        printed && left && right
+    }
+
+    /// How many groups beside the window look like its own: the columns of a table, a longer number.
+    fn alike(&self, window: Window, row: Row) -> usize {
+        let groups = &self.chain.groups;
+        let (model, inner) = (groups[window.first].len, groups[window.first + 1].before);
+        let right = (window.last + 1..=row.last)
+            .take_while(|at| groups[*at].len == model && groups[*at].before.is_like(inner))
+            .count();
+        let left = (row.first..window.first)
+            .rev()
+            .take_while(|at| groups[*at].len == model && groups[*at + 1].before.is_like(inner))
+            .count();
+        left + right
     }
 
     fn is_bounded(&self, window: Window, row: Row) -> bool {
@@ -295,102 +362,5 @@ impl<'t> Judge<'t> {
         (1..=12).contains(&month)
             && matches!(groups[first + 1].before.first, '/' | '-' | '.')
             && groups[first + 1].before.width == 1
-    }
-
-    /// Two numbers written as one run of 28 to 38 digits.
-    fn doubled(&self, out: &mut Vec<Number>) {
-        for group in self.chain.groups.iter().filter(|group| (28..=38).contains(&group.len)) {
-            let all = group.first as usize..(group.first + group.len) as usize;
-            let Some(values) = self.chain.values.get(all.clone()) else { continue };
-            let strong =
-                |values: &[u8]| issuer(values).filter(|found| found.strength == Strength::Strong && luhn(values));
-            for cut in 13..=19 {
-                if values.len() < cut + 13 {
-                    break;
-                }
-                let (Some(one), Some(two)) = (strong(&values[..cut]), strong(&values[cut..])) else { continue };
-                if surroundings::of(self.text, group.start as usize, group.end as usize) == surroundings::Place::Text {
-                    out.push(Number { digits: all.start..all.start + cut, brand: one.brand });
-                    out.push(Number { digits: all.start + cut..all.end, brand: two.brand });
-                }
-                break;
-            }
-        }
-    }
-
-    /// Numbers that go over one line end or over the edges of cells.
-    fn across(&self, rows: &[Row], taken: &mut Vec<Window>) {
-        let groups = &self.chain.groups;
-        let free =
-            |taken: &[Window], first: usize, last: usize| !taken.iter().any(|w| w.first <= last && first <= w.last);
-        let long = |row: Row| groups[row.first..=row.last].iter().map(|group| group.len).sum::<u32>() >= 13;
-        for pair in rows.windows(2) {
-            let (above, below) = (pair[0], pair[1]);
-            let separator = groups[below.first].before;
-            if separator.kinds & kind::CELL != 0 || long(above) && long(below) && above.last - above.first > 8 {
-                continue;
-            }
-            let whole = rows.len() == 2 && !self.chain.continued && !self.chain.continues;
-            for first in (above.first..=above.last).rev().take(19) {
-                for last in (below.first..=below.last).take(19) {
-                    let entire = whole && first == above.first && last == below.last;
-                    let Some(window) = self.window(first, last) else { continue };
-                    if free(taken, first, last) && self.over_line(window, above, below, entire) {
-                        taken.push(window);
-                    }
-                }
-            }
-        }
-        let cells = |row: &Row| groups[row.first].before.kinds & kind::CELL != 0;
-        for start in 0..rows.len() {
-            for end in start + 1..rows.len().min(start + 6) {
-                if !cells(&rows[end]) {
-                    break;
-                }
-                let (first, last) = (rows[start].first, rows[end].last);
-                let lengths: Vec<u32> = groups[first..=last].iter().map(|group| group.len).collect();
-                let bounded = (start == 0 || !cells(&rows[start])) && rows.get(end + 1).is_none_or(|next| !cells(next));
-                let Some(window) = self.window(first, last) else { continue };
-                if bounded
-                    && lengths.len() >= 3
-                    && is_usual(&lengths)
-                    && free(taken, first, last)
-                    && self.card_word(&window)
-                {
-                    taken.push(window);
-                }
-            }
-        }
-    }
-
-    fn over_line(&self, window: Window, above: Row, below: Row, entire: bool) -> bool {
-        let groups = &self.chain.groups;
-        let count = |first: usize, last: usize| groups[first..=last].iter().map(|group| group.len).sum::<u32>();
-        if count(window.first, above.last) >= 13 || count(below.first, window.last) >= 13 {
-            return false;
-        }
-        let mut lengths: Vec<u32> = groups[window.first..=window.last].iter().map(|group| group.len).collect();
-        let mut usual = is_usual(&lengths);
-        let cut = above.last - window.first;
-        let joined = lengths.remove(cut + 1);
-        lengths[cut] += joined;
-        usual |= is_usual(&lengths) || lengths.len() == 1;
-        let inner: Vec<&Group> =
-            (window.first + 1..=window.last).filter(|i| *i != below.first).map(|i| &groups[i.to_owned()]).collect();
-        let uniform = inner.iter().all(|group| {
-            group.before.is_like(inner[0].before) && group.before.kinds & !(kind::SPACE | kind::HYPHEN) == 0
-        });
-        let (start, _) = self.span(&window);
-        if !usual
-            || !uniform
-            || surroundings::after_plus(self.text, start)
-            || (self.allow)(self.text, start, groups[window.last].end as usize)
-        {
-            return false;
-        }
-        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let wrapped = groups[above.last].end as usize - line_start >= 55;
-        let plain = entire && (groups.len() >= 3 || wrapped) && window.strength == Strength::Strong;
-        (plain || self.card_word(&window)) && !context::other_label(self.text, start)
     }
 }

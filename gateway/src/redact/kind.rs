@@ -60,7 +60,11 @@ pub fn of(media: &str, name: &str, content: &[u8]) -> Kind {
     if media == "application/json" || media.ends_with("+json") || matches!(extension, "json" | "jsonl" | "ndjson") {
         return Kind::Json;
     }
-    if matches!(media, "message/rfc822" | "message/global" | "message/news") || extension == "eml" {
+    if matches!(
+        media,
+        "message/rfc822" | "message/global" | "message/news" | "text/rfc822-headers" | "message/global-headers"
+    ) || extension == "eml"
+    {
         return Kind::Message;
     }
     if media.starts_with("text/") || media.starts_with("message/") || looks_like_text(content) {

@@ -18,6 +18,7 @@ mod kind;
 mod office;
 mod pdf;
 mod prefilter;
+mod rtf;
 mod scan;
 mod stage;
 mod surroundings;

@@ -3,13 +3,17 @@
 //! Runs within a paragraph are one text, cells never are. A number in a numeric cell becomes a text cell: an asterisk
 //! in a number would break the file.
 
+use std::cell::LazyCell;
+
 use memchr::memmem;
 
+use super::context;
 use super::html::Markup;
+use super::issuers::{issuer, luhn};
 use super::scan::{Rules, Style, scan};
 use super::stage::{Place, Stage};
 use super::{Refusal, kind::Kind};
-use crate::message::{EditSet, RawOffset, wipe};
+use crate::message::{EditSet, RawOffset, TextOffset, wipe};
 
 /// What an archive is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +42,13 @@ pub fn is_markup(name: &str) -> bool {
     [".xml", ".rels", ".vml", ".rdf"].iter().any(|end| name.to_ascii_lowercase().ends_with(end))
 }
 
-/// Redacts a member.
+/// Redacts a member. `strings` are the texts that a workbook's sheets share.
 pub fn redact(
     stage: &mut Stage<'_>,
     content: &[u8],
     name: &str,
     package: Package,
+    strings: Option<&[u8]>,
     place: &Place,
 ) -> Result<EditSet, Refusal> {
     if package == Package::OpenDocument
@@ -53,7 +58,7 @@ pub fn redact(
         stage.unscannable(place, "encrypted document")?;
     }
     let cells = match package {
-        Package::OpenXml if name.contains("worksheets/") => sheet_cells(stage, content, place)?,
+        Package::OpenXml if name.contains("worksheets/") => sheet_cells(stage, content, strings, place)?,
         Package::OpenDocument if name.ends_with("content.xml") => document_cells(stage, content, place)?,
         _ => EditSet::new(),
     };
@@ -79,10 +84,19 @@ fn whole_number(value: &str) -> Option<String> {
 }
 
 /// The masked form of a cell's number, if it is a card number, recorded as a hit.
-fn masked(stage: &mut Stage<'_>, value: &str, place: &Place) -> Result<Option<String>, Refusal> {
+fn masked(
+    stage: &mut Stage<'_>,
+    value: &str,
+    of_cards: &LazyCell<bool, impl FnOnce() -> bool>,
+    place: &Place,
+) -> Result<Option<String>, Refusal> {
     let Some(digits) = whole_number(value) else { return Ok(None) };
-    let found = stage.cell(&digits, place)?;
-    Ok(found)
+    stage.cell(&digits, of_cards, place)
+}
+
+/// Do these texts, of which a cell is one, speak of cards?
+fn names_card(content: &[u8]) -> bool {
+    std::str::from_utf8(content).is_ok_and(context::document_names_card)
 }
 
 fn attribute<'a>(tag: &'a str, name: &str) -> Option<(usize, &'a str)> {
@@ -92,7 +106,13 @@ fn attribute<'a>(tag: &'a str, name: &str) -> Option<(usize, &'a str)> {
 }
 
 /// Numeric cells of a worksheet: `<c r="A1"><v>4111…</v></c>` becomes a cell of type `str`.
-fn sheet_cells(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Result<EditSet, Refusal> {
+fn sheet_cells(
+    stage: &mut Stage<'_>,
+    content: &[u8],
+    strings: Option<&[u8]>,
+    place: &Place,
+) -> Result<EditSet, Refusal> {
+    let of_cards = LazyCell::new(|| names_card(content) || strings.is_some_and(names_card));
     let mut edits = EditSet::new();
     let Ok(text) = std::str::from_utf8(content) else { return Ok(edits) };
     let mut at = 0;
@@ -109,7 +129,7 @@ fn sheet_cells(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Result<E
         if !matches!(kind, None | Some((_, "n"))) {
             continue;
         }
-        let Some(new) = masked(stage, value, place)? else { continue };
+        let Some(new) = masked(stage, value, &of_cards, place)? else { continue };
         match kind {
             Some((offset, old)) => {
                 edits.replace(RawOffset(cell + offset)..RawOffset(cell + offset + old.len()), *b"str")
@@ -127,6 +147,7 @@ fn masked_candidate(value: &str) -> Option<&str> {
 
 /// Cells of OpenDocument: `office:value-type="float" office:value="4111…"` becomes a text.
 fn document_cells(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Result<EditSet, Refusal> {
+    let of_cards = LazyCell::new(|| names_card(content));
     let mut edits = EditSet::new();
     let Ok(text) = std::str::from_utf8(content) else { return Ok(edits) };
     let mut at = 0;
@@ -135,7 +156,7 @@ fn document_cells(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Resul
         let Some(end) = text[start..].find('"').map(|found| start + found) else { break };
         at = end;
         let Some(value) = masked_candidate(&text[start..end]) else { continue };
-        let Some(new) = masked(stage, value, place)? else { continue };
+        let Some(new) = masked(stage, value, &of_cards, place)? else { continue };
         let Some(open) = text[..found].rfind('<') else { continue };
         let close = text[end..].find('>').map_or(text.len(), |found| end + found);
         let tag = &text[open..close];
@@ -150,15 +171,26 @@ fn document_cells(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Resul
 }
 
 impl Stage<'_> {
-    /// The masked form of a numeric cell that holds a card number.
-    pub fn cell(&mut self, digits: &str, place: &Place) -> Result<Option<String>, Refusal> {
+    /// The masked form of a numeric cell that holds a card number; of a weak issuer only where the document is
+    /// `of_cards`.
+    fn cell(
+        &mut self,
+        digits: &str,
+        of_cards: &LazyCell<bool, impl FnOnce() -> bool>,
+        place: &Place,
+    ) -> Result<Option<String>, Refusal> {
         let none = |_: &str, _: usize, _: usize| false;
-        let found = scan(digits, &Rules { keep: self.keep(), allow: &none, style: Style::Text });
+        let rules = Rules { keep: self.keep(), allow: &none, style: Style::Text };
+        let mut found = scan(digits, &rules);
+        let values: Vec<u8> = digits.bytes().map(|digit| digit - b'0').collect();
+        if found.numbers.is_empty() && issuer(&values).is_some() && luhn(&values) && **of_cards {
+            found = scan(&format!("card {digits}"), &rules);
+        }
         let Some(number) = found.numbers.first() else { return Ok(None) };
         if self.allows(digits) {
             return Ok(None);
         }
-        self.hit(place, number.brand, &number.masked, digits, number.at)?;
+        self.hit(place, number.brand, &number.masked, digits, TextOffset(0))?;
         Ok(Some(number.masked.clone()))
     }
 }

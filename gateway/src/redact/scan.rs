@@ -15,6 +15,8 @@ use crate::message::{CharEdit, TextOffset, normalise};
 const MOST_GROUPS: usize = 512;
 /// Digits of one run that are kept: two numbers of nineteen written together, and one more to know it is longer.
 const MOST_DIGITS: u32 = 39;
+/// Asterisks in a row that Markdown puts around a word at most.
+const EMPHASIS: u8 = 3;
 /// Visible characters of one separator.
 const WIDEST: u8 = 3;
 
@@ -70,6 +72,10 @@ pub struct Separator {
     pub lines: u8,
     /// The first visible character.
     pub first: char,
+    /// Asterisks in a row: two are Markdown's emphasis, more are somebody's mask.
+    stars: u8,
+    /// Is there an asterisk at all?
+    starred: bool,
 }
 
 /// Bits of [`Separator::kinds`].
@@ -90,6 +96,16 @@ pub mod kind {
 
 impl Separator {
     fn add(&mut self, class: Class, c: char) {
+        if class == Class::Emphasis {
+            self.starred = true;
+            if self.stars <= EMPHASIS {
+                self.stars += 1;
+            }
+            return;
+        }
+        if self.stars <= EMPHASIS {
+            self.stars = 0;
+        }
         let bit = match class {
             Class::Space => kind::SPACE,
             Class::Hyphen => kind::HYPHEN,
@@ -121,8 +137,16 @@ impl Separator {
 
     /// Can two groups with this between them belong to one number at all?
     fn links(self) -> bool {
+        if self.stars > EMPHASIS {
+            return false;
+        }
         let widest = if self.kinds & (kind::HYPHEN | kind::WEAK) != 0 { WIDEST + 1 } else { WIDEST };
         self.width <= widest && (self.lines <= 1 || self.kinds & kind::CELL != 0 && self.lines <= 4)
+    }
+
+    /// As it stands between two groups: emphasis alone is a weak separator of its own.
+    fn closed(self) -> Self {
+        if self.starred && self.kinds == 0 { Self { kinds: kind::WEAK, width: 1, first: '*', ..self } } else { self }
     }
 
     /// Of one kind and width with another?
@@ -261,7 +285,7 @@ impl Scanner<'_, '_> {
             } else if self.chain.groups.len() >= MOST_GROUPS {
                 self.cut(found);
             }
-            let before = if self.chain.groups.is_empty() { Separator::default() } else { self.pending };
+            let before = if self.chain.groups.is_empty() { Separator::default() } else { self.pending.closed() };
             let first = self.chain.values.len() as u32;
             self.chain.groups.push(Group { first, len: 0, start: at as u32, end: 0, before });
             self.open = true;

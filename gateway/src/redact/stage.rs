@@ -18,7 +18,7 @@ use super::kind::{self, Kind};
 use super::scan::{Findings, Rules, Style, scan};
 use super::{
     Hit, Limits, Mode, Policy, Refusal, Report, SignedParts, Unscannable, Unscanned, archive, escapes, header, html,
-    pdf, prefilter, zip,
+    pdf, prefilter, rtf, zip,
 };
 use crate::message::{
     self, CharEdit, Charset, ContentType, EditSet, Field, RawOffset, TextOffset, Transfer, View, normalise, wipe,
@@ -96,7 +96,7 @@ impl<'p> Stage<'p> {
         self.entity(
             bytes,
             0..bytes.len(),
-            &Node { path: String::new(), depth: 0, is_message: true, archives: 0 },
+            &Node { path: String::new(), depth: 0, is_message: true, in_digest: false, archives: 0 },
             &mut edits,
         )?;
         Ok(edits)
@@ -155,6 +155,10 @@ impl<'p> Stage<'p> {
             }
             self.field(bytes, field, &key, node, edits)?;
         }
+        if node.in_digest && type_field.is_none() {
+            // RFC 2046 §5.1.5.
+            "message/rfc822".clone_into(&mut content_type.media);
+        }
         if name.is_empty() {
             name = content_type.name.clone().unwrap_or_default();
         }
@@ -211,8 +215,13 @@ impl<'p> Stage<'p> {
         let signed = it.content_type.media == "multipart/signed" && cut.parts.len() >= 2;
         let before = self.hits.len();
         for (i, part) in cut.parts.iter().enumerate() {
-            let child =
-                Node { path: node.child(i + 1), depth: node.depth + 1, is_message: false, archives: node.archives };
+            let child = Node {
+                path: node.child(i + 1),
+                depth: node.depth + 1,
+                is_message: false,
+                in_digest: it.content_type.media == "multipart/digest",
+                archives: node.archives,
+            };
             if signed && i == 0 && self.policy.mode == Mode::Redact {
                 let mut inner = EditSet::new();
                 self.entity(it.bytes, part.clone(), &child, &mut inner)?;
@@ -363,7 +372,8 @@ impl<'p> Stage<'p> {
     pub fn nested_message(&mut self, content: &[u8], place: &Place) -> Result<EditSet, Refusal> {
         let mut inner = EditSet::new();
         let depth = self.depth + 1;
-        let node = Node { path: place.part.clone(), depth, is_message: true, archives: place.archives };
+        let node =
+            Node { path: place.part.clone(), depth, is_message: true, in_digest: false, archives: place.archives };
         self.entity(content, 0..content.len(), &node, &mut inner)?;
         self.depth = depth - 1;
         Ok(inner)

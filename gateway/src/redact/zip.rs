@@ -90,9 +90,15 @@ pub fn redact(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Result<Ed
     };
     let names: Vec<&[u8]> = directory.entries.iter().map(|entry| entry.name.as_slice()).collect();
     let package = office::package(&names);
+    let shared = directory.entries.iter().find(|entry| entry.name == b"xl/sharedStrings.xml" && entry.method == 8);
+    let strings = match shared.and_then(|entry| data(content, entry)) {
+        Some(range) => inflate(stage, &content[range], Packed::Deflate)?.map(|(strings, _)| strings),
+        None => None,
+    };
     let mut changes = Vec::new();
     for (index, entry) in directory.entries.iter().enumerate() {
-        if let Some(change) = member(stage, content, entry, index, package, place)? {
+        let kind = (package, strings.as_deref());
+        if let Some(change) = member(stage, content, entry, index, kind, place)? {
             changes.push(change);
         }
     }
@@ -109,10 +115,8 @@ pub fn redact(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Result<Ed
             }
         }
     }
-    for change in changes {
-        if let Some((bytes, ..)) = change.new {
-            wipe(bytes);
-        }
+    for bytes in changes.into_iter().filter_map(|change| change.new.map(|(bytes, ..)| bytes)).chain(strings) {
+        wipe(bytes);
     }
     Ok(edits)
 }
@@ -122,7 +126,7 @@ fn member(
     content: &[u8],
     entry: &Entry,
     index: usize,
-    package: office::Package,
+    (package, strings): (office::Package, Option<&[u8]>),
     place: &Place,
 ) -> Result<Option<Change>, Refusal> {
     let name = String::from_utf8_lossy(&entry.name).into_owned();
@@ -163,7 +167,7 @@ fn member(
         }
     };
     let found = if package != office::Package::None && office::is_markup(&name) {
-        office::redact(stage, &unpacked, &name, package, &inside)?
+        office::redact(stage, &unpacked, &name, package, strings, &inside)?
     } else {
         stage.member(&unpacked, &name, &inside)?
     };

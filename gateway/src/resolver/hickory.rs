@@ -52,7 +52,7 @@ const WITHOUT_DNSSEC_FOR: Duration = Duration::from_mins(1);
 /// The resolver could not be set up: the operator's fault.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot set up DNS: {0}")]
-pub struct ResolverSetupError(String);
+pub struct ResolverSetupError(pub(crate) String);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Question {

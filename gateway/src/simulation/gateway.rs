@@ -144,7 +144,7 @@ pub(super) fn start(world: &Arc<World>) -> Result<Running, StoreError> {
         hot_octets: if world.below(2) == 0 { 0 } else { 1 << 20 },
         segment_octets: 8 << 10,
         slack_octets: 16 << 10,
-        writer: WriterPlace::Task(Duration::from_millis(1 + world.below(10))),
+        writer: WriterPlace::Caller(Duration::from_millis(1 + world.below(10))),
         ..store::Settings::default()
     };
     let keys = Arc::new(Keys(registry().clone()));

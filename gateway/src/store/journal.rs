@@ -1,7 +1,7 @@
 //! The journal: append-only segments of sealed frames, one sync a batch.
 //!
 //! Promises: [`Journal::commit`] answers after `fdatasync`; everybody who waits meanwhile shares the next one
-//! (group commit: the writer takes all that has gathered while it synced, and a lone writer waits for nobody). The
+//! (group commit: the writer takes all that has gathered while it synced, see [`super::inbox`]). The
 //! table changes after the sync and before the answer, in the journal's order. Refuses everything after a failed
 //! sync: what the kernel kept of it is unknown, so only a restart, which reads the disk, may go on.
 //!
@@ -15,18 +15,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use waxseal_keys::sealing::{DataKey, RecordKey, SealingError};
 
 use super::StoreError;
 use super::disk::{Disk, Segment};
 use super::frame::{FrameHeader, HEADER_LEN};
+use super::inbox::{Expected, Inbox};
 use super::record::{self, Entry};
 use super::table::{Effect, Position, Table};
 use crate::ids::{LetterId, TenantId};
 
-/// A batch takes no further frame beyond this, so that the first in it do not wait long.
+/// The octets of a batch.
 const BATCH_OCTETS: usize = 16 << 20;
 const SEGMENT_MARK: &[u8; 8] = b"WAXSEAL\x01";
 /// Octets of a segment's header: mark, number, salt, checksum.
@@ -115,15 +115,21 @@ pub enum WriterPlace {
     /// On a thread of its own: a sync holds up nobody else.
     #[default]
     Thread,
-    /// As a task of the runtime at hand, each batch after this pause: under a simulated clock a sync takes time, and
-    /// what happens meanwhile happens in the same order every time.
-    Task(std::time::Duration),
+    /// Where the first of a batch waits, after this pause: under a simulated clock a sync takes time, and what happens
+    /// meanwhile happens in the same order every time.
+    Caller(std::time::Duration),
+}
+
+/// Who holds the pen.
+enum Pen {
+    Thread(Mutex<Option<std::thread::JoinHandle<()>>>),
+    Caller(Mutex<Writer>, std::time::Duration),
 }
 
 /// The handle that sessions and deliveries share.
 pub struct Journal {
-    requests: Mutex<Option<UnboundedSender<Request>>>,
-    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    inbox: Arc<Inbox<Request>>,
+    pen: Pen,
     counter: AtomicU64,
     salt: Salt,
     keys: Arc<FrameKeys>,
@@ -140,25 +146,19 @@ impl Journal {
         place: WriterPlace,
     ) -> Result<Self, StoreError> {
         let salt: Salt = rand::random();
-        let (sender, receiver) = unbounded_channel();
+        let inbox = Inbox::new(BATCH_OCTETS);
         let mut writer = Writer { disk, table, salt, next_segment, segment_octets, current: None, closed: None };
-        let thread = match place {
+        let pen = match place {
+            WriterPlace::Caller(pause) => Pen::Caller(Mutex::new(writer), pause),
             WriterPlace::Thread => {
-                let thread = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(receiver));
-                Some(thread.map_err(|e| io_error("starting the journal's writer", &e))?)
-            }
-            WriterPlace::Task(pause) => {
-                tokio::spawn(writer.run_as_task(receiver, pause));
-                None
+                let thread = std::thread::Builder::new().name("journal".into()).spawn({
+                    let inbox = inbox.clone();
+                    move || writer.run(&inbox)
+                });
+                Pen::Thread(Mutex::new(Some(thread.map_err(|e| io_error("starting the journal's writer", &e))?)))
             }
         };
-        Ok(Self {
-            requests: Mutex::new(Some(sender)),
-            writer: Mutex::new(thread),
-            counter: AtomicU64::new(0),
-            salt,
-            keys,
-        })
+        Ok(Self { inbox, pen, counter: AtomicU64::new(0), salt, keys })
     }
 
     /// Seals a transaction of one tenant; `bodies` in the order of the `Accept` entries. CPU-bound: a copy and an
@@ -198,24 +198,32 @@ impl Journal {
         Ok(Prepared { frame, effects })
     }
 
-    /// Writes a prepared frame; returns when it is durable and the table knows.
-    pub async fn commit(&self, prepared: Prepared) -> Result<(), StoreError> {
+    /// Says that a frame will be committed soon, so that a batch may wait for it a moment.
+    pub fn expect(&self) -> Expected {
+        self.inbox.expect()
+    }
+
+    /// Writes a prepared frame, which was expected or not; returns when it is durable and the table knows.
+    pub async fn commit(&self, prepared: Prepared, expected: Option<Expected>) -> Result<(), StoreError> {
         let closed = || StoreError::Closed("the journal's writer has stopped".into());
         let (done, answer) = oneshot::channel();
-        let sent = match &*self.requests.lock() {
-            Some(requests) => requests.send(Request { prepared, done }).is_ok(),
-            None => false,
-        };
-        if !sent {
+        if self.inbox.push(prepared.frame.len(), Request { prepared, done }).is_err() {
             return Err(closed());
+        }
+        drop(expected);
+        if let Pen::Caller(writer, pause) = &self.pen {
+            tokio::time::sleep(*pause).await;
+            writer.lock().write(self.inbox.take_now());
         }
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Stops the writer after what was handed to it.
     pub fn stop(&self) {
-        self.requests.lock().take();
-        if let Some(writer) = self.writer.lock().take() {
+        self.inbox.close();
+        if let Pen::Thread(writer) = &self.pen
+            && let Some(writer) = writer.lock().take()
+        {
             // A panic of the writer was already answered to everybody who waited, as a closed store.
             let _ = writer.join();
         }
@@ -249,34 +257,17 @@ pub(super) fn io_error(what: &str, error: &io::Error) -> StoreError {
     StoreError::Io { what: what.to_owned(), why: error.to_string() }
 }
 
-/// All that has gathered behind `first`.
-fn gather(first: Request, requests: &mut UnboundedReceiver<Request>) -> Vec<Request> {
-    let mut octets = first.prepared.frame.len();
-    let mut batch = vec![first];
-    while octets < BATCH_OCTETS
-        && let Ok(next) = requests.try_recv()
-    {
-        octets += next.prepared.frame.len();
-        batch.push(next);
-    }
-    batch
-}
-
 impl Writer {
-    fn run(&mut self, mut requests: UnboundedReceiver<Request>) {
-        while let Some(first) = requests.blocking_recv() {
-            self.write(gather(first, &mut requests));
-        }
-    }
-
-    async fn run_as_task(mut self, mut requests: UnboundedReceiver<Request>, pause: std::time::Duration) {
-        while let Some(first) = requests.recv().await {
-            tokio::time::sleep(pause).await;
-            self.write(gather(first, &mut requests));
+    fn run(&mut self, inbox: &Inbox<Request>) {
+        while let Some(batch) = inbox.take() {
+            self.write(batch);
         }
     }
 
     fn write(&mut self, batch: Vec<Request>) {
+        if batch.is_empty() {
+            return;
+        }
         let (prepared, waiting): (Vec<_>, Vec<_>) = batch.into_iter().map(|r| (r.prepared, r.done)).unzip();
         let result = match &self.closed {
             Some(reason) => Err(StoreError::Closed(reason.clone())),

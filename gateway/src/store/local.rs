@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 
 use super::disk::{Disk, Folder, Segment};
 use super::frame::{self, HEADER_LEN};
+use super::inbox::Expected;
 use super::index::Index;
 use super::journal::{
     FrameKeys, Journal, SEGMENT_HEADER_LEN, Salt, TenantKeys, WriterPlace, io_error, read_segment_header,
@@ -319,7 +320,7 @@ impl LocalStore {
                 continue;
             }
             let moved = match self.find(id) {
-                Some(record) => self.append(record.tenant, id, vec![], vec![(record, body)]).await,
+                Some(record) => self.append(record.tenant, id, vec![], vec![(record, body)], None).await,
                 None => Ok(()),
             };
             self.traffic.end_move();
@@ -333,6 +334,21 @@ impl LocalStore {
         self.closing.store(true, Ordering::Release);
         self.journal.stop();
         self.tick()
+    }
+
+    /// Says that a letter will come to [`Self::take_in`] soon, so that others may share its sync.
+    pub fn expect(&self) -> Expected {
+        self.journal.expect()
+    }
+
+    /// [`Store::accept`] of letters that were expected.
+    pub async fn take_in(&self, letters: Vec<NewLetter>, expected: Option<Expected>) -> Result<(), StoreError> {
+        let Some(first) = letters.first() else { return Ok(()) };
+        let (tenant, about) = (first.record.tenant, first.record.id);
+        let octets: usize = letters.iter().map(|new| new.letter.message().len()).sum();
+        self.room_for(octets)?;
+        let letters = letters.into_iter().map(|new| (new.record, new.letter.message().clone())).collect();
+        self.append(tenant, about, vec![], letters, expected).await
     }
 
     /// Is there room for a message of this size?
@@ -391,6 +407,7 @@ impl LocalStore {
         about: LetterId,
         mut entries: Vec<Entry>,
         letters: Vec<(LetterRecord, Bytes)>,
+        expected: Option<Expected>,
     ) -> Result<(), StoreError> {
         if letters.iter().any(|(record, _)| record.tenant != tenant) {
             // One frame is sealed under one tenant's key; nothing in the product mixes them.
@@ -404,7 +421,7 @@ impl LocalStore {
             bodies.push(body);
         }
         let prepared = off_reactor(octets, || self.journal.prepare(tenant, about, entries, bodies))?;
-        self.journal.commit(prepared).await
+        self.journal.commit(prepared, expected).await
     }
 
     fn reader(&self, number: u64) -> Result<OpenSegment, StoreError> {
@@ -444,12 +461,7 @@ impl LocalStore {
 #[async_trait]
 impl Store for LocalStore {
     async fn accept(&self, letters: Vec<NewLetter>) -> Result<(), StoreError> {
-        let Some(first) = letters.first() else { return Ok(()) };
-        let (tenant, about) = (first.record.tenant, first.record.id);
-        let octets: usize = letters.iter().map(|new| new.letter.message().len()).sum();
-        self.room_for(octets)?;
-        let letters = letters.into_iter().map(|new| (new.record, new.letter.message().clone())).collect();
-        self.append(tenant, about, vec![], letters).await
+        self.take_in(letters, None).await
     }
 
     async fn settle(
@@ -469,7 +481,7 @@ impl Store for LocalStore {
         }
         // No look at the reserve here: what was accepted must be able to end on a full disk.
         let notices = notices.into_iter().map(|new| (new.record, new.letter.message().clone())).collect();
-        self.append(tenant, id, vec![Entry::Settle { id, transitions, delay_notified }], notices).await
+        self.append(tenant, id, vec![Entry::Settle { id, transitions, delay_notified }], notices, None).await
     }
 
     async fn message(&self, id: LetterId) -> Result<Bytes, StoreError> {

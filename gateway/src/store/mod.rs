@@ -8,6 +8,7 @@ pub mod control;
 mod crash_tests;
 pub mod disk;
 pub mod frame;
+mod inbox;
 mod index;
 pub mod journal;
 pub mod ledger;
@@ -32,6 +33,7 @@ use crate::ids::{LetterId, TenantId};
 use crate::message::{Envelope, Letter};
 use crate::sign::{Sealed, SendOptions};
 
+pub use inbox::Expected;
 pub use journal::WriterPlace;
 pub use local::{LocalStore, Settings};
 pub use recover::{DamagedRecord, Recovery};

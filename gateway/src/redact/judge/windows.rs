@@ -78,12 +78,12 @@ pub(super) fn is_usual(lengths: &[u32]) -> bool {
         [8, 8 | 6 | 7 | 11]
         | [6, 8..=13]
         | [4, 8..=12]
-        | [12, 4]
+        | [10..=15, 4]
         | [10, 6]
         | [4, 4, 5]
-        | [11, 4 | 5]
+        | [11, 5]
         | [9, 4..=7]
-        | [15, 1 | 4] => true,
+        | [15, 1] => true,
         _ => false,
     }
 }
@@ -92,6 +92,11 @@ pub(super) fn is_usual(lengths: &[u32]) -> bool {
 pub(super) fn is_regular(lengths: &[u32]) -> bool {
     let (last, rest) = lengths.split_last().map_or((0, &[][..]), |(last, rest)| (*last, rest));
     rest.len() >= 2 && rest.iter().all(|len| *len == rest[0]) && last <= rest[0] && rest[0] <= 7
+}
+
+/// One digit a group.
+pub(super) fn spelled(lengths: &[u32]) -> bool {
+    lengths.len() >= 13 && lengths.iter().all(|len| *len == 1)
 }
 
 /// `1,234,567,890,123`: an amount.

@@ -29,6 +29,8 @@ pub(super) struct Node {
     pub(super) path: String,
     pub(super) depth: usize,
     pub(super) is_message: bool,
+    /// A part of a digest: without a type of its own it is a message.
+    pub(super) in_digest: bool,
     pub(super) archives: usize,
 }
 
@@ -42,7 +44,13 @@ impl Node {
     }
 
     pub(super) fn deeper(&self) -> Self {
-        Self { path: self.path.clone(), depth: self.depth + 1, is_message: self.is_message, archives: self.archives }
+        Self {
+            path: self.path.clone(),
+            depth: self.depth + 1,
+            is_message: self.is_message,
+            in_digest: self.in_digest,
+            archives: self.archives,
+        }
     }
 }
 

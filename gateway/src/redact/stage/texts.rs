@@ -2,8 +2,20 @@
 
 use super::{
     CharEdit, Charset, EditSet, Findings, HashSet, Kind, Markup, Place, RawOffset, Readings, Refusal, Rules, Stage,
-    Style, View, escapes, html, normalise, prefilter, scan, wipe,
+    Style, View, escapes, html, normalise, prefilter, rtf, scan, wipe,
 };
+
+/// A reading that the text's own format asks for: RTF, and the folded lines of vCards and calendars.
+fn further(text: &str) -> View<'_> {
+    let head = text.trim_start();
+    if head.starts_with("{\\rtf") {
+        return rtf::shown(text);
+    }
+    if head.get(..6).is_some_and(|head| head.eq_ignore_ascii_case("BEGIN:")) {
+        return escapes::unfolded(text);
+    }
+    View::same(text)
+}
 
 impl Stage<'_> {
     /// Text in a charset: every reading that a program may make of it.
@@ -81,9 +93,10 @@ impl Stage<'_> {
             self.reading(&html::source(text), text, style, place, &mut readings)?;
         } else {
             self.reading(&View::same(text), text, style, place, &mut readings)?;
-            let view = escapes::view(text);
-            if !view.is_same() {
-                self.reading(&view, text, style, place, &mut readings)?;
+            for view in [escapes::view(text), further(text)] {
+                if !view.is_same() {
+                    self.reading(&view, text, style, place, &mut readings)?;
+                }
             }
         }
         normalise(&mut readings.edits);
