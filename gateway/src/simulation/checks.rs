@@ -35,8 +35,8 @@ pub(super) fn reconcile(world: &Arc<World>, store: &LocalStore) {
             let fits =
                 |other: &RecipientState| other.is_final() && state.is_none_or(|state| state.name() == other.name());
             let of_this = attempted.iter().filter(|attempt| attempt.id == id).flat_map(|attempt| &attempt.transitions);
-            let found = of_this.filter(|t| t.recipient as usize == at && fits(&t.state)).map(|t| t.state.name());
-            Some(found.last().unwrap_or("nothing"))
+            let mut found = of_this.filter(|t| t.recipient as usize == at && fits(&t.state)).map(|t| t.state.name());
+            Some(found.next_back().unwrap_or("nothing"))
         };
         let mut news = Vec::new();
         for (at, end) in promise.ends.iter().enumerate() {
@@ -102,7 +102,7 @@ pub(super) fn finish(world: &World, store: &LocalStore) -> Vec<String> {
         match ledger.by_octets.get(take.message.as_slice()) {
             Some(id) => by_recipient.entry((*id, &take.recipient)).or_default().push(take),
             None => {
-                problems.push(format!("a host took what nobody sent: {:?}", String::from_utf8_lossy(&take.message)))
+                problems.push(format!("a host took what nobody sent: {:?}", String::from_utf8_lossy(&take.message)));
             }
         }
         let digits = |text: &[u8]| memchr::memmem::find(text, CARD.as_bytes()).is_some();
@@ -115,7 +115,7 @@ pub(super) fn finish(world: &World, store: &LocalStore) -> Vec<String> {
             let takes = by_recipient.get(&(*id, recipient.as_str())).map_or(&[][..], Vec::as_slice);
             check_recipient(*id, recipient, end.as_ref(), takes, &mut problems);
             // Nobody else's trouble holds up mail to a host that is well.
-            let prompt = |end: &End| end.run != promise.run || end.at.since(promise.at) < Duration::from_secs(60);
+            let prompt = |end: &End| end.run != promise.run || end.at.since(promise.at) < Duration::from_mins(1);
             if recipient.ends_with(HEALTHY) && !end.as_ref().is_none_or(prompt) && !world.disk_was_ill(promise.run) {
                 problems.push(format!("{id} to {recipient} starved: promised {}, {end:?}", promise.at));
             }

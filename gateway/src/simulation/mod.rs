@@ -43,7 +43,7 @@ impl Wish {
     fn draw(number: u64, dice: &mut Dice) -> Self {
         let domains = [HEALTHY, HEALTHY, FLAKY, FLAKY, FLAKY, MOODY, DEAD, NOWHERE];
         let mut address = |n| format!("r{number}-{n}@{}", domains[dice.below(domains.len() as u64) as usize]);
-        let to: Vec<String> = (0..1 + number % 3).map(&mut address).collect();
+        let to: Vec<String> = (0..=number % 3).map(&mut address).collect();
         Self {
             number,
             tenant: dice.below(TENANTS.len() as u64) as usize,

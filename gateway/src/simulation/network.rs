@@ -129,7 +129,8 @@ impl Host {
     async fn serve(&self, stream: tokio::io::DuplexStream) -> io::Result<()> {
         let (reader, mut writer) = tokio::io::split(stream);
         let mut lines = BufReader::new(reader);
-        let mut recipients: Vec<String> = Vec::new();
+        // `None` outside of a transaction.
+        let mut transaction: Option<Vec<String>> = None;
         match self.mishap(false) {
             Some(Mishap::HangUp) => return Ok(()),
             Some(Mishap::Stall) => std::future::pending::<()>().await,
@@ -146,24 +147,31 @@ impl Host {
                 ("QUIT", _) => return writer.write_all(b"221 2.0.0 bye\r\n").await,
                 (_, Some(Mishap::HangUp)) => return Ok(()),
                 (_, Some(Mishap::Stall)) => std::future::pending().await,
+                ("RCPT" | "DATA", _) if transaction.is_none() => "503 5.5.1 MAIL first",
                 ("MAIL" | "RCPT" | "DATA", Some(Mishap::Reply(reply))) => reply,
                 ("EHLO", _) => "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 10000000",
                 ("MAIL", _) => {
-                    recipients.clear();
+                    transaction = Some(Vec::new());
                     "250 2.1.0 ok"
                 }
                 ("RCPT", _) => {
                     let to = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
-                    recipients.push(to.map(|(address, _)| address.to_owned()).unwrap_or_default());
+                    let to = to.map(|(address, _)| address.to_owned());
+                    transaction.get_or_insert_default().extend(to);
                     "250 2.1.5 ok"
                 }
-                ("DATA", _) if recipients.is_empty() => "554 5.5.1 no valid recipients",
+                ("DATA", _) if transaction.as_ref().is_some_and(Vec::is_empty) => "554 5.5.1 no valid recipients",
                 ("DATA", _) => {
+                    let recipients = transaction.take().unwrap_or_default();
                     writer.write_all(b"354 go on\r\n").await?;
                     if !self.take(&mut lines, &mut writer, &recipients).await? {
                         return Ok(());
                     }
                     continue;
+                }
+                ("RSET", _) => {
+                    transaction = None;
+                    "250 2.0.0 ok"
                 }
                 _ => "250 2.0.0 ok",
             };
