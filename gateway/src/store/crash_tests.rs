@@ -40,6 +40,12 @@ impl Bench {
     }
 
     fn open(&self) -> Result<(Arc<LocalStore>, Recovery), StoreError> {
+        let store = self.begin()?;
+        let recovery = store.finish()?;
+        Ok((store, recovery))
+    }
+
+    fn begin(&self) -> Result<Arc<LocalStore>, StoreError> {
         let settings = Settings { hot_octets: 0, segment_octets: 900, slack_octets: 0, ..Settings::default() };
         let clock = Arc::new(ManualClock::new(now()));
         LocalStore::open_on(
@@ -188,6 +194,75 @@ async fn nothing_acknowledged_is_lost_whichever_operation_the_power_is_cut_at() 
             }
         }
     }
+}
+
+/// Letters come while the last run is not read yet, at once or after a second crash: both runs' letters are there.
+#[tokio::test]
+async fn what_is_taken_while_the_last_run_is_read_survives_whichever_operation_the_power_is_cut_at() {
+    let first = Bench::new();
+    let (store, _) = first.open().unwrap();
+    let old = workload(&store).await;
+    drop(store);
+    for dies_at in 1..40 {
+        for (kept, of) in [(0, 1), (1, 2), (1, 1)] {
+            let bench = Bench { disk: first.disk.after_power_cut(kept, of), keys: first.keys.clone() };
+            bench.disk.0.lock().dies_at = Some(dies_at);
+            let mut new = Ledger::default();
+            let began = bench.begin();
+            if let Ok(store) = &began {
+                for number in 200..203 {
+                    let letter = letter(number, 1);
+                    let (id, body) = (letter.record.id, String::from_utf8(letter.letter.message().to_vec()).unwrap());
+                    if number == 202 {
+                        let _ = store.finish();
+                    } else {
+                        assert!(!store.is_whole() && store.tick().is_ok(), "no checkpoint before all is read");
+                    }
+                    if store.accept(vec![letter]).await.is_ok() {
+                        new.accepted.insert(id, body);
+                    }
+                }
+                let _ = store.close();
+            }
+            drop(began);
+            for (kept, of) in [(0, 1), (1, 2), (1, 1)] {
+                let what = format!("cut at {dies_at}, then {kept}/{of} kept");
+                let after = Bench { disk: bench.disk.after_power_cut(kept, of), keys: bench.keys.clone() };
+                let (store, recovery) = after.open().unwrap_or_else(|e| panic!("{what}: {e}"));
+                assert_eq!(recovery.damaged, [], "{what}");
+                verify(&store, &old, &what).await;
+                verify(&store, &new, &what).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_leaves_memory_with_a_checkpoint_and_comes_back_when_it_changes() {
+    let bench = Bench::new();
+    let (store, _) = bench.open().unwrap();
+    let new = letter(0, 2);
+    let (id, record) = (new.record.id, new.record.clone());
+    store.accept(vec![new]).await.unwrap();
+    for attempts in 1..4 {
+        store.tick().unwrap();
+        assert!(store.is_in_index_only(id));
+        let found = store.find(id).unwrap();
+        assert_eq!((&found.envelope, found.states.len()), (&record.envelope, 2));
+        assert_eq!(store.agenda(None, 5).len(), 1);
+        store.settle(id, step(1, waiting(attempts)), vec![], false).await.unwrap();
+        assert!(!store.is_in_index_only(id));
+        assert_eq!(store.find(id).unwrap().states, [waiting(0), waiting(attempts)]);
+    }
+    store.tick().unwrap();
+    assert_eq!(store.waits().recipients, [1, 1, 0]);
+    let mut all = step(0, delivered());
+    all.extend(step(1, delivered()));
+    store.settle(id, all, vec![], false).await.unwrap();
+    assert!(store.find(id).is_none() && store.scan(None, 10).is_empty());
+    store.close().unwrap();
+    drop(store);
+    assert!(bench.open().unwrap().0.is_empty());
 }
 
 #[tokio::test]

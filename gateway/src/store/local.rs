@@ -148,6 +148,8 @@ pub struct LocalStore {
     unlinks: AtomicBool,
     /// This run's first segment.
     first_segment: u64,
+    /// Octets of the torn tail that the last run left.
+    torn: u64,
     /// Copies under way: no segment is unlinked meanwhile.
     pub(super) pins: AtomicUsize,
 }
@@ -187,6 +189,7 @@ impl LocalStore {
         let keys = Arc::new(FrameKeys::new(keys));
         let segments = disk.list().map_err(|e| io_error("listing the journal", &e))?;
         let first_segment = segments.last().map_or(1, |last| last + 1);
+        let torn = segments.last().map_or(Ok(0), |last| recover::cut_torn_tail(&*disk, *last))?;
         let table = Arc::new(Mutex::new(Table::new(settings.hot_octets)));
         let journal = {
             let (disk, keys, table) = (disk.clone(), keys.clone(), table.clone());
@@ -208,21 +211,9 @@ impl LocalStore {
             closing: AtomicBool::new(false),
             unlinks: AtomicBool::new(true),
             first_segment,
+            torn,
             pins: AtomicUsize::new(0),
         }))
-    }
-
-    /// [`LocalStore::begin_on`] and [`LocalStore::finish`].
-    pub fn open_on(
-        disk: Arc<dyn Disk>,
-        place: Box<dyn ShelfPlace>,
-        keys: Arc<dyn TenantKeys>,
-        clock: Arc<dyn Clock>,
-        settings: Settings,
-    ) -> Result<(Arc<Self>, Recovery), StoreError> {
-        let store = Self::begin_on(disk, place, keys, clock, settings)?;
-        let recovery = store.finish()?;
-        Ok((store, recovery))
     }
 
     /// Reads what the last run left: the index, then the journal's tail. Blocks for as long as that takes. Call it
@@ -230,8 +221,9 @@ impl LocalStore {
     pub fn finish(&self) -> Result<Recovery, StoreError> {
         let _one = self.checkpoint.lock();
         let go_on = || !self.closing.load(Ordering::Acquire);
-        let (index, table, recovery) =
+        let (index, table, mut recovery) =
             recover::recover(&*self.disk, &*self.place, &self.keys, self.first_segment, self.clock.now(), &go_on)?;
+        recovery.torn += self.torn;
         let mut here = self.table.lock();
         here.absorb(table);
         // Under the table's lock: whoever sees a letter of the index finds the index.
@@ -384,6 +376,12 @@ impl LocalStore {
     /// Octets of the journal, and those of living letters.
     pub fn octets(&self) -> (u64, u64) {
         self.table.lock().octets()
+    }
+
+    /// Is this letter's record not in memory?
+    #[cfg(test)]
+    pub(super) fn is_in_index_only(&self, id: LetterId) -> bool {
+        matches!(self.table.lock().record(id), Look::InIndex)
     }
 
     /// Counts for the gauges.

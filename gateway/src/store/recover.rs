@@ -48,6 +48,20 @@ pub struct Recovery {
     pub next_segment: u64,
 }
 
+/// Cuts the torn tail off the last segment; how long it was. This comes before the first new segment: a tail in any
+/// other than the last segment is damage.
+pub fn cut_torn_tail(disk: &dyn Disk, last: u64) -> Result<u64, StoreError> {
+    let failed = |e: std::io::Error| io_error("reading the journal", &e);
+    let segment = disk.open(last).map_err(failed)?;
+    let octets = read_all(&*segment)?;
+    if read_segment_header(&octets, last).is_none() {
+        return Ok(0);
+    }
+    let Some(Step::Tail(at, tail)) = frame::walk(&octets, SEGMENT_HEADER_LEN).last() else { return Ok(0) };
+    segment.truncate(at as u64).and_then(|()| segment.sync()).map_err(failed)?;
+    Ok(tail.len() as u64)
+}
+
 /// Opens the index and brings a table up to the journal's end; reads segments before `next_segment` only, since
 /// those from there on are this run's own. `go_on` is asked now and then whether anybody still waits for this.
 pub fn recover(
