@@ -5,7 +5,6 @@
 //! Until then older letters are not to be seen, no checkpoint is written and no segment unlinked.
 
 use std::collections::HashMap;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -17,16 +16,14 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::disk::{Disk, Folder, Segment};
-use super::frame::{self, HEADER_LEN};
 use super::inbox::Expected;
 use super::index::Index;
-use super::journal::{
-    FrameKeys, Journal, SEGMENT_HEADER_LEN, Salt, TenantKeys, WriterPlace, io_error, read_segment_header,
-};
+use super::journal::{FrameKeys, Journal, Salt, TenantKeys, WriterPlace, io_error};
 use super::record::Entry;
 use super::recover::{self, DamagedRecord, Recovery};
 use super::shelf::ShelfPlace;
-use super::table::{Agenda, Location, Look, Table, Waits};
+use super::table::{Agenda, Look, Table, Waits};
+use super::traffic::Traffic;
 use super::{LetterRecord, NewLetter, Store, StoreError, Transition};
 use crate::clock::Clock;
 use crate::ids::{LetterId, TenantId};
@@ -64,67 +61,11 @@ impl Default for Settings {
     }
 }
 
-type OpenSegment = Arc<(Salt, Box<dyn Segment>)>;
+pub(super) type OpenSegment = Arc<(Salt, Box<dyn Segment>)>;
 
 /// Runs `work` on these many octets here, or, if they are many, where it does not hold up a reactor's thread.
 fn off_reactor<T>(octets: usize, work: impl FnOnce() -> T) -> T {
     if octets > INLINE_OCTETS { crate::threads::off_reactor(work) } else { work() }
-}
-
-/// Who changes a letter right now: a letter is not moved while it settles, and does not settle while it moves,
-/// since a moved letter is written again with the state that it had when the move began.
-#[derive(Default)]
-struct Traffic {
-    settling: Mutex<(HashMap<LetterId, usize>, Option<LetterId>)>,
-    moved: tokio::sync::Notify,
-}
-
-struct Settling<'t>(&'t Traffic, LetterId);
-
-impl Traffic {
-    async fn settle(&self, id: LetterId) -> Settling<'_> {
-        loop {
-            let moved = self.moved.notified();
-            {
-                let mut state = self.settling.lock();
-                if state.1 != Some(id) {
-                    *state.0.entry(id).or_default() += 1;
-                    return Settling(self, id);
-                }
-            }
-            moved.await;
-        }
-    }
-
-    fn is_settling(&self, id: LetterId) -> bool {
-        self.settling.lock().0.contains_key(&id)
-    }
-
-    fn begin_move(&self, id: LetterId) -> bool {
-        let mut state = self.settling.lock();
-        let free = !state.0.contains_key(&id);
-        if free {
-            state.1 = Some(id);
-        }
-        free
-    }
-
-    fn end_move(&self) {
-        self.settling.lock().1 = None;
-        self.moved.notify_waiters();
-    }
-}
-
-impl Drop for Settling<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.settling.lock();
-        if let Some(count) = state.0.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                state.0.remove(&self.1);
-            }
-        }
-    }
 }
 
 /// The store of one gateway on one machine.
@@ -137,8 +78,8 @@ pub struct LocalStore {
     pub(super) checkpoint: Mutex<()>,
     pub(super) disk: Arc<dyn Disk>,
     place: Box<dyn ShelfPlace>,
-    keys: Arc<FrameKeys>,
-    readers: Mutex<HashMap<u64, OpenSegment>>,
+    pub(super) keys: Arc<FrameKeys>,
+    pub(super) readers: Mutex<HashMap<u64, OpenSegment>>,
     clock: Arc<dyn Clock>,
     traffic: Traffic,
     settings: Settings,
@@ -389,16 +330,6 @@ impl LocalStore {
         self.table.lock().waits()
     }
 
-    /// A record as of the last checkpoint; an index that cannot be read is told, and its letter waits for a restart.
-    fn record_in_index(&self, id: LetterId) -> Option<LetterRecord> {
-        let read = self.index().and_then(|index| index.record(&**self.keys.tenants(), id));
-        read.unwrap_or_else(|error| {
-            let detail = format!("letter {id}: its record cannot be read: {error}");
-            crate::observe::emit(&crate::observe::Event::Gateway { state: "store-error", detail });
-            None
-        })
-    }
-
     async fn append(
         &self,
         tenant: TenantId,
@@ -420,39 +351,6 @@ impl LocalStore {
         }
         let prepared = off_reactor(octets, || self.journal.prepare(tenant, about, entries, bodies))?;
         self.journal.commit(prepared, expected).await
-    }
-
-    fn reader(&self, number: u64) -> Result<OpenSegment, StoreError> {
-        if let Some(open) = self.readers.lock().get(&number) {
-            return Ok(open.clone());
-        }
-        let failed = |e: io::Error| io_error("opening a journal segment", &e);
-        let segment = self.disk.open(number).map_err(failed)?;
-        let mut header = [0; SEGMENT_HEADER_LEN];
-        segment.read_at(&mut header, 0).map_err(failed)?;
-        let salt = read_segment_header(&header, number)
-            .ok_or_else(|| StoreError::Damaged(format!("the header of segment {number}")))?;
-        let open = Arc::new((salt, segment));
-        self.readers.lock().insert(number, open.clone());
-        Ok(open)
-    }
-
-    fn read(&self, id: LetterId, location: Location) -> Result<Bytes, StoreError> {
-        let open = self.reader(u64::from(location.segment))?;
-        let mut octets = vec![0; location.frame as usize];
-        open.1.read_at(&mut octets, u64::from(location.offset)).map_err(|e| io_error("reading a letter", &e))?;
-        let damaged = || StoreError::Damaged(format!("letter {id}: the frame does not pass its checksum"));
-        let (header, payload) = frame::parse(&octets).ok_or_else(damaged)?;
-        if payload.len() + HEADER_LEN != octets.len() {
-            return Err(damaged());
-        }
-        let plain = self.keys.open(&open.0, &header, payload)?;
-        let from = location.body_at as usize;
-        let until = from + location.body as usize;
-        if plain.len() < until {
-            return Err(damaged());
-        }
-        Ok(Bytes::from(plain).slice(from..until))
     }
 }
 

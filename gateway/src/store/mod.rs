@@ -16,12 +16,15 @@ mod local;
 mod pin;
 #[cfg(test)]
 pub(crate) mod pretend;
+mod reading;
 pub mod record;
 mod recover;
 #[cfg(test)]
 mod samples;
 pub mod shelf;
+mod summary;
 pub(crate) mod table;
+mod traffic;
 
 use async_trait::async_trait;
 use bytes::Bytes;
