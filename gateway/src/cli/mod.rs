@@ -12,6 +12,7 @@ mod dkim;
 mod domain;
 mod exit;
 pub(crate) mod letter_file;
+mod post;
 mod print;
 mod queue;
 pub mod redact;
@@ -60,6 +61,10 @@ enum Command {
     User(user::UserArgs),
     /// Tokens of the API.
     Token(token::TokenArgs),
+    /// Posts for help centers: look, and decide.
+    Post(post::PostArgs),
+    /// Authors of posts.
+    Author(post::AuthorArgs),
     /// How mail would go.
     Route(route::RouteArgs),
     /// The store on disk.
@@ -88,6 +93,8 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Queue(args) => queue::run(args),
         Command::User(args) => user::run(args),
         Command::Token(args) => token::run(args),
+        Command::Post(args) => post::run(args),
+        Command::Author(args) => post::run_author(args),
         Command::Route(args) => route::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Backup(args) => backup::run(&args),
