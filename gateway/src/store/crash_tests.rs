@@ -48,7 +48,7 @@ impl Bench {
     fn begin(&self) -> Result<Arc<LocalStore>, StoreError> {
         let settings = Settings { hot_octets: 0, segment_octets: 900, slack_octets: 0, ..Settings::default() };
         let clock = Arc::new(ManualClock::new(now()));
-        LocalStore::open_on(
+        LocalStore::begin_on(
             Arc::new(self.disk.clone()),
             Box::new(self.disk.clone()),
             self.keys.clone(),
