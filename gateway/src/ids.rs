@@ -16,7 +16,7 @@ pub struct LetterId(u128);
 impl LetterId {
     /// A new id for a letter accepted at `now`; 80 of its 128 bits are random.
     pub fn new(now: Timestamp) -> Self {
-        let random: u128 = rand::random();
+        let random = crate::chance::number();
         Self((u128::from(now.millis()) << 80) | (random & ((1 << 80) - 1)))
     }
 

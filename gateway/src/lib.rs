@@ -8,6 +8,7 @@
 //! ARCHITECTURE.md has the map, the invariants and the tests that hold them.
 
 pub mod admin;
+mod chance;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -24,6 +25,8 @@ pub mod resolver;
 pub mod run;
 pub mod schedule;
 pub mod sign;
+#[cfg(test)]
+mod simulation;
 pub mod smtp;
 pub mod store;
 pub mod tenants;

@@ -109,6 +109,10 @@ impl Rooms {
     fn reserve(self: &Arc<Self>, tenant: TenantId, key: &str) -> Result<Result<KeyInUse, LetterId>, AcceptError> {
         let name = (tenant, key.to_owned());
         let mut in_use = self.keys_in_use.lock();
+        if !self.store.is_whole() {
+            // The keys of the last run are not read yet; a second letter under one of them would be sent twice.
+            return Err(AcceptError::KeyBusy);
+        }
         // Looked up under the lock: a letter is in the store before its key leaves the set.
         if let Some(id) = self.store.accepted_under(tenant, key) {
             return Ok(Err(id));

@@ -1,7 +1,7 @@
 //! The wiring: opens what is on disk, starts what serves, and ends it in the order that loses nothing.
 //!
-//! Start: lock on the data folder, key-encryption key, tenants, queue (recovered), scheduler, then the doors: nothing
-//! is accepted before everything behind it stands. End: doors shut, sessions end, attempts under way end, the store
+//! Start: lock on the data folder, key-encryption key, tenants, queue, scheduler, then the doors; a long queue is read
+//! behind open doors ([`recovery`]). End: doors shut, sessions end, attempts under way end, the store
 //! writes its last checkpoint. A reload changes what can change without a restart and says what cannot.
 
 mod checks;
@@ -12,6 +12,7 @@ mod examine;
 mod kek;
 mod keys;
 mod posts;
+mod recovery;
 mod restore;
 mod sign;
 mod tenancy;
@@ -76,6 +77,8 @@ pub struct Gateway {
     stop_doors: watch::Sender<bool>,
     stop_rest: watch::Sender<bool>,
     ending: Notify,
+    /// Why it ends, if it cannot go on.
+    failure: Mutex<Option<RunError>>,
     doors: Mutex<Vec<JoinHandle<()>>>,
     rest: Mutex<Vec<JoinHandle<()>>>,
     _lock: File,
@@ -118,7 +121,7 @@ impl Gateway {
             settings: schedule_settings(&config)?,
             connections: config.delivery.connections,
         });
-        scheduler.restore();
+        let reading = recovery::begin(&store, &scheduler).await?;
         let processors = Processors::all();
         let pipeline =
             Arc::new(Pipeline::new(stages.clone(), store.clone(), scheduler.clone(), processors, clock.clone()));
@@ -161,6 +164,7 @@ impl Gateway {
             stop_doors,
             stop_rest,
             ending: Notify::new(),
+            failure: Mutex::default(),
             doors: Mutex::default(),
             rest: Mutex::default(),
             _lock: lock,
@@ -171,6 +175,9 @@ impl Gateway {
         rest.push(tokio::spawn(gateway.clone().sweep_accounts(gateway.stop_rest.subscribe())));
         rest.push(tokio::spawn(gateway.clone().watch_domains(gateway.stop_rest.subscribe())));
         rest.push(tokio::spawn(gateway.clone().watch_gauges(gateway.stop_rest.subscribe())));
+        if let Some(reading) = reading {
+            rest.push(tokio::spawn(gateway.clone().watch_reading(reading)));
+        }
         *gateway.doors.lock() = doors;
         *gateway.rest.lock() = rest;
         emit(&Event::Gateway { state: "ready", detail: gateway.describe_addresses() });
@@ -321,7 +328,7 @@ async fn serve_until_told(config: Config) -> Result<(), RunError> {
         }
     }
     gateway.stop(PATIENCE).await;
-    Ok(())
+    gateway.failure.lock().take().map_or(Ok(()), Err)
 }
 
 /// What runs beside the doors until the end.
@@ -359,18 +366,8 @@ fn open_store(config: &Config, registry: &Arc<Registry>, clock: Arc<dyn Clock>) 
         hot_octets: (config.limits.memory_for_messages / 4).min(64 << 20),
         ..store::Settings::default()
     };
-    let begun = std::time::Instant::now();
     let keys = Arc::new(QueueKeys(registry.clone()));
-    let opened = LocalStore::open(&config.data_dir.join("queue"), keys, clock, settings);
-    let (store, recovery) = opened.map_err(|e| RunError::Store(e.to_string()))?;
-    emit(&Event::StoreRecovered {
-        letters: recovery.letters,
-        damaged: recovery.damaged.len(),
-        rebuilt: recovery.rebuilt,
-        torn_octets: recovery.torn,
-        millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-    });
-    Ok(store)
+    LocalStore::begin(&config.data_dir.join("queue"), keys, clock, settings).map_err(|e| RunError::Store(e.to_string()))
 }
 
 fn schedule_settings(config: &Config) -> Result<schedule::Settings, RunError> {

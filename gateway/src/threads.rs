@@ -15,7 +15,7 @@ type Work = Box<dyn FnOnce() + Send>;
 /// Under load they go from one piece of work to the next without sleeping; tokio's blocking threads were woken anew
 /// for each (two task switches a letter more). What waits here is bounded by the budget of messages in flight.
 #[derive(Clone)]
-pub struct Processors(Arc<Owner>);
+pub struct Processors(Option<Arc<Owner>>);
 
 /// The last handle tells the threads to end.
 struct Owner {
@@ -71,20 +71,27 @@ impl Processors {
             thread.spawn(run).is_ok()
         };
         let threads = (0..count).filter(start).count();
-        Self(Arc::new(Owner { queue, threads }))
+        Self(Some(Arc::new(Owner { queue, threads })))
+    }
+
+    /// No threads: the work runs where it is asked for, as a simulation wants it.
+    #[cfg(test)]
+    pub(crate) fn here() -> Self {
+        Self(None)
     }
 
     /// Runs `work` when a thread is free; `None` if it panicked or no thread could be started.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let Some(owner) = &self.0 else { return Some(work()) };
         let (done, result) = oneshot::channel();
         let work: Work = Box::new(move || {
             // Whoever asked may have gone away.
             let _ = done.send(work());
         });
-        if self.0.threads == 0 {
+        if owner.threads == 0 {
             return None;
         }
-        let queue = &self.0.queue;
+        let queue = &owner.queue;
         queue.work.lock().as_mut()?.push_back(work);
         queue.changed.notify_one();
         result.await.ok()
@@ -115,7 +122,7 @@ mod tests {
     #[tokio::test]
     async fn the_threads_end_with_the_last_handle() {
         let processors = Processors::all();
-        let queue = processors.0.queue.clone();
+        let queue = processors.0.as_ref().unwrap().queue.clone();
         let other = processors.clone();
         drop(processors);
         assert_eq!(other.run(|| 1).await, Some(1));

@@ -352,6 +352,9 @@ impl GatewayControl for Fake {
 
 #[async_trait]
 impl StoreCheck for Fake {
+    fn is_whole(&self) -> bool {
+        true
+    }
     async fn check(&self) -> Result<StoreCheckReport, StoreError> {
         let damaged = DamagedRecord { place: "segment 1 at 64".into(), why: "checksum".into() };
         Ok(StoreCheckReport { records: 10, damaged: if self.damaged { vec![damaged] } else { Vec::new() } })

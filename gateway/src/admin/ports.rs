@@ -335,6 +335,9 @@ pub struct BackupReport {
 /// Reads every record of the store.
 #[async_trait]
 pub trait StoreCheck: Send + Sync + 'static {
+    /// Has everything been read that the last run left? Until then the queue shows new letters only.
+    fn is_whole(&self) -> bool;
+
     /// Checks every record's checksum and seal; changes nothing.
     async fn check(&self) -> Result<StoreCheckReport, StoreError>;
 

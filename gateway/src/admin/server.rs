@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::HeaderMap;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
@@ -23,6 +25,8 @@ use super::ports::{
     TenantAdmin,
 };
 use super::problem::Problem;
+use crate::store::StoreError;
+
 use super::{QueueControl, queue_routes, tenant_routes};
 
 /// The socket's name in the data folder.
@@ -97,7 +101,7 @@ pub enum SocketError {
 /// The router of the control socket.
 pub fn router(state: AdminState) -> Router {
     Router::new()
-        .merge(queue_routes::router())
+        .merge(queue_routes::router().route_layer(middleware::from_fn_with_state(state.clone(), only_whole)))
         .merge(tenant_routes::router())
         .route("/v1/health", get(health))
         .route("/v1/drain", post(drain))
@@ -144,6 +148,15 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     axum::serve(listener, router(state).merge(more)).with_graceful_shutdown(stop).await
+}
+
+/// Half a queue would be taken for the whole one.
+async fn only_whole(State(state): State<AdminState>, request: Request, next: Next) -> Response {
+    if state.store.is_whole() {
+        return next.run(request).await;
+    }
+    let why = "the queue that the last run left is still being read: try again in a moment".to_owned();
+    Problem::from(StoreError::Closed(why)).into_response()
 }
 
 async fn health(State(state): State<AdminState>) -> Json<Health> {

@@ -172,7 +172,7 @@ impl Courier {
     /// A courier of the parts that delivery uses, for its tests.
     #[cfg(test)]
     #[allow(clippy::unwrap_used)]
-    pub(super) fn of_parts(
+    pub(crate) fn of_parts(
         delivery: Delivery,
         egress: Vec<Egress>,
         smtp_port: u16,

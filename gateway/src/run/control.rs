@@ -1,6 +1,5 @@
 //! What the control surface asks of the gateway as a whole.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +61,10 @@ impl GatewayControl for Gateway {
 
 #[async_trait]
 impl StoreCheck for Gateway {
+    fn is_whole(&self) -> bool {
+        self.store.is_whole()
+    }
+
     async fn check(&self) -> Result<StoreCheckReport, StoreError> {
         let store = self.store.clone();
         let checked = tokio::task::spawn_blocking(move || store.check()).await;
@@ -105,23 +108,11 @@ impl StoreCheck for Gateway {
     }
 }
 
-/// Sets the gauges that need a walk over the queue.
+/// Sets the gauges of the queue.
 pub(super) fn set_gauges(store: &LocalStore) {
-    let now = SystemClock.now();
-    let mut states: HashMap<&'static str, (usize, Duration)> = HashMap::new();
-    for state in ["queued", "deferred", "held"] {
-        states.insert(state, (0, Duration::ZERO));
-    }
-    store.walk(None, |record| {
-        for state in record.states.iter().filter(|state| !state.is_final()) {
-            let (count, oldest) = states.entry(state.name()).or_default();
-            *count += 1;
-            *oldest = (*oldest).max(now.since(record.accepted));
-        }
-        true
-    });
-    for (state, (count, oldest)) in states {
-        metrics::queue_messages(state, count);
-        metrics::queue_oldest_age(state, oldest);
+    let (now, waits) = (SystemClock.now(), store.waits());
+    for (place, state) in ["queued", "deferred", "held"].into_iter().enumerate() {
+        metrics::queue_messages(state, waits.recipients[place]);
+        metrics::queue_oldest_age(state, waits.oldest[place].map_or(Duration::ZERO, |oldest| now.since(oldest)));
     }
 }

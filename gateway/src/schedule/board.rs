@@ -87,6 +87,13 @@ impl Board {
         self.events.insert((event, id));
     }
 
+    /// The same for a letter that was in the store before this run; one that is on the board stays as it is.
+    pub fn restore_event(&mut self, id: LetterId, event: Timestamp) {
+        if !self.letters.contains_key(&id) {
+            self.set_event(id, event);
+        }
+    }
+
     /// A letter has ended.
     pub fn forget(&mut self, id: LetterId) {
         if let Some(entry) = self.letters.remove(&id) {

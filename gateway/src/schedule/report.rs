@@ -65,7 +65,7 @@ impl Scheduler {
                     settlement.events.push(Event::Delivered { id: record.id, tenant, to, attempt: attempts, evidence });
                 }
                 Outcome::TryLater(evidence) => {
-                    let next = self.settings.read().retry.next(now, attempts, rand::random());
+                    let next = self.settings.read().retry.next(now, attempts, crate::chance::fraction());
                     let state = RecipientState::Waiting { next, attempts, last: Some(Box::new(evidence.clone())) };
                     settlement.transitions.push(Transition { recipient: at, state });
                     let tenant = tenant.clone();
@@ -165,7 +165,7 @@ impl Scheduler {
                 settlement.events.push(unsent(record.id, &problem));
                 if why == GiveUp::Refused && now < record.expires {
                     for (at, evidence) in failed {
-                        let next = self.settings.read().retry.next(now, u16::MAX, rand::random());
+                        let next = self.settings.read().retry.next(now, u16::MAX, crate::chance::fraction());
                         let attempts = attempts_of(record, at);
                         let state = RecipientState::Waiting { next, attempts, last: Some(Box::new(evidence)) };
                         settlement.transitions.push(Transition { recipient: at, state });

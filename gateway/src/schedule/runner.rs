@@ -8,6 +8,7 @@
 
 mod after;
 mod ports;
+mod restore;
 mod watch;
 
 use after::never_asked;
@@ -77,21 +78,6 @@ impl Scheduler {
     /// Replaces the policy.
     pub fn reconfigure(&self, settings: Settings) {
         *self.settings.write() = settings;
-    }
-
-    /// Puts every letter that the store has on the board, a page at a time.
-    pub fn restore(&self) {
-        let mut after = None;
-        loop {
-            let page = self.store.scan(after, 1000);
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            let mut board = self.board.lock();
-            for record in &page {
-                board.set_event(record.id, self.next_event(record, false));
-            }
-        }
-        self.wake.notify_one();
     }
 
     /// A letter was just accepted.

@@ -2,126 +2,19 @@
 //! n-th operation and then keeps what was synced plus any part of what was not.
 
 use std::collections::BTreeMap;
-use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use waxseal_keys::sealing::DataKey;
 
-use super::disk::{Disk, Segment};
+use super::disk::Disk;
 use super::journal::TenantKeys;
+use super::pretend::PretendDisk;
+use super::shelf::ShelfPlace;
 use super::{LetterRecord, LocalStore, NewLetter, RecipientState, Recovery, Settings, Store, StoreError, Transition};
 use crate::clock::{ManualClock, Timestamp};
 use crate::deliver::outcome::{DialogueStage, Evidence};
 use crate::ids::{LetterId, TenantId};
 use crate::message::Letter;
-
-#[derive(Default, Clone)]
-struct File {
-    octets: Vec<u8>,
-    synced: usize,
-}
-
-#[derive(Default)]
-struct Platter {
-    files: BTreeMap<u64, File>,
-    operations: usize,
-    dies_at: Option<usize>,
-}
-
-impl Platter {
-    fn step(&mut self) -> io::Result<()> {
-        self.operations += 1;
-        if self.dies_at.is_some_and(|at| self.operations >= at) {
-            return Err(io::Error::other("the power is cut"));
-        }
-        Ok(())
-    }
-}
-
-#[derive(Clone, Default)]
-struct MemoryDisk(Arc<Mutex<Platter>>);
-
-struct MemorySegment(MemoryDisk, u64);
-
-impl MemoryDisk {
-    /// What the disk shows after power comes back: `kept` of every `of` unsynced octets survived.
-    fn after_power_cut(&self, kept: usize, of: usize) -> Self {
-        let mut files = self.0.lock().files.clone();
-        for file in files.values_mut() {
-            let lost = file.octets.len() - file.synced;
-            file.octets.truncate(file.synced + lost * kept / of);
-            file.synced = file.octets.len();
-        }
-        Self(Arc::new(Mutex::new(Platter { files, ..Platter::default() })))
-    }
-}
-
-impl Disk for MemoryDisk {
-    fn list(&self) -> io::Result<Vec<u64>> {
-        Ok(self.0.lock().files.keys().copied().collect())
-    }
-    fn create(&self, number: u64) -> io::Result<Box<dyn Segment>> {
-        let mut platter = self.0.lock();
-        platter.step()?;
-        assert!(platter.files.insert(number, File::default()).is_none(), "segment {number} was there already");
-        Ok(Box::new(MemorySegment(self.clone(), number)))
-    }
-    fn open(&self, number: u64) -> io::Result<Box<dyn Segment>> {
-        Ok(Box::new(MemorySegment(self.clone(), number)))
-    }
-    fn remove(&self, number: u64) -> io::Result<()> {
-        let mut platter = self.0.lock();
-        platter.step()?;
-        platter.files.remove(&number);
-        Ok(())
-    }
-    fn quarantine(&self, _: u64, _: u64, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-    fn free(&self) -> io::Result<u64> {
-        Ok(u64::MAX)
-    }
-}
-
-impl Segment for MemorySegment {
-    fn append(&self, slices: &[IoSlice<'_>]) -> io::Result<()> {
-        let mut platter = self.0.0.lock();
-        let result = platter.step();
-        let file = platter.files.get_mut(&self.1).ok_or(io::ErrorKind::NotFound)?;
-        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        // A write that dies leaves a part of itself behind.
-        let part = if result.is_ok() { all.len() } else { all.len() / 2 };
-        file.octets.extend_from_slice(&all[..part]);
-        result
-    }
-    fn sync(&self) -> io::Result<()> {
-        let mut platter = self.0.0.lock();
-        platter.step()?;
-        let file = platter.files.get_mut(&self.1).ok_or(io::ErrorKind::NotFound)?;
-        file.synced = file.octets.len();
-        Ok(())
-    }
-    fn truncate(&self, length: u64) -> io::Result<()> {
-        let mut platter = self.0.0.lock();
-        platter.step()?;
-        let file = platter.files.get_mut(&self.1).ok_or(io::ErrorKind::NotFound)?;
-        file.octets.truncate(length as usize);
-        file.synced = file.synced.min(file.octets.len());
-        Ok(())
-    }
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let platter = self.0.0.lock();
-        let file = platter.files.get(&self.1).ok_or(io::ErrorKind::NotFound)?;
-        let from = offset as usize;
-        let part = file.octets.get(from..from + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        buffer.copy_from_slice(part);
-        Ok(())
-    }
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.0.0.lock().files.get(&self.1).map_or(0, |file| file.octets.len() as u64))
-    }
-}
 
 struct OneKey(Arc<DataKey>);
 
@@ -136,26 +29,36 @@ fn now() -> Timestamp {
 }
 
 struct Bench {
-    disk: MemoryDisk,
+    disk: PretendDisk,
     keys: Arc<OneKey>,
-    folder: tempfile::TempDir,
 }
 
 impl Bench {
     fn new() -> Self {
         let keys = Arc::new(OneKey(Arc::new(DataKey::generate().unwrap())));
-        Self { disk: MemoryDisk::default(), keys, folder: tempfile::tempdir().unwrap() }
+        Self { disk: PretendDisk::default(), keys }
     }
 
     fn open(&self) -> Result<(Arc<LocalStore>, Recovery), StoreError> {
+        let store = self.begin()?;
+        let recovery = store.finish()?;
+        Ok((store, recovery))
+    }
+
+    fn begin(&self) -> Result<Arc<LocalStore>, StoreError> {
         let settings = Settings { hot_octets: 0, segment_octets: 900, slack_octets: 0, ..Settings::default() };
         let clock = Arc::new(ManualClock::new(now()));
-        let index = self.folder.path().join("index");
-        LocalStore::open_on(Arc::new(self.disk.clone()), &index, self.keys.clone(), clock, settings)
+        LocalStore::begin_on(
+            Arc::new(self.disk.clone()),
+            Box::new(self.disk.clone()),
+            self.keys.clone(),
+            clock,
+            settings,
+        )
     }
 
     fn without_index(&self) {
-        let _ = std::fs::remove_dir_all(self.folder.path().join("index"));
+        self.disk.move_aside(now()).unwrap();
     }
 }
 
@@ -276,13 +179,9 @@ async fn nothing_acknowledged_is_lost_whichever_operation_the_power_is_cut_at() 
         for (kept, of) in [(0, 1), (1, 3), (1, 1)] {
             for index in [true, false] {
                 let what = format!("cut at {dies_at}, {kept}/{of} of the unsynced kept, index {index}");
-                let after = Bench {
-                    disk: bench.disk.after_power_cut(kept, of),
-                    keys: bench.keys.clone(),
-                    folder: tempfile::tempdir().unwrap(),
-                };
-                if index {
-                    copy_folder(&bench.folder.path().join("index"), &after.folder.path().join("index"));
+                let after = Bench { disk: bench.disk.after_power_cut(kept, of), keys: bench.keys.clone() };
+                if !index {
+                    after.without_index();
                 }
                 let (store, recovery) = after.open().unwrap_or_else(|e| panic!("{what}: {e}"));
                 assert_eq!(recovery.damaged, [], "{what}");
@@ -297,17 +196,73 @@ async fn nothing_acknowledged_is_lost_whichever_operation_the_power_is_cut_at() 
     }
 }
 
-fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
+/// Letters come while the last run is not read yet, at once or after a second crash: both runs' letters are there.
+#[tokio::test]
+async fn what_is_taken_while_the_last_run_is_read_survives_whichever_operation_the_power_is_cut_at() {
+    let first = Bench::new();
+    let (store, _) = first.open().unwrap();
+    let old = workload(&store).await;
+    drop(store);
+    for dies_at in 1..40 {
+        for (kept, of) in [(0, 1), (1, 2), (1, 1)] {
+            let bench = Bench { disk: first.disk.after_power_cut(kept, of), keys: first.keys.clone() };
+            bench.disk.0.lock().dies_at = Some(dies_at);
+            let mut new = Ledger::default();
+            let began = bench.begin();
+            if let Ok(store) = &began {
+                for number in 200..203 {
+                    let letter = letter(number, 1);
+                    let (id, body) = (letter.record.id, String::from_utf8(letter.letter.message().to_vec()).unwrap());
+                    if number == 202 {
+                        let _ = store.finish();
+                    } else {
+                        assert!(!store.is_whole() && store.tick().is_ok(), "no checkpoint before all is read");
+                    }
+                    if store.accept(vec![letter]).await.is_ok() {
+                        new.accepted.insert(id, body);
+                    }
+                }
+                let _ = store.close();
+            }
+            drop(began);
+            for (kept, of) in [(0, 1), (1, 2), (1, 1)] {
+                let what = format!("cut at {dies_at}, then {kept}/{of} kept");
+                let after = Bench { disk: bench.disk.after_power_cut(kept, of), keys: bench.keys.clone() };
+                let (store, recovery) = after.open().unwrap_or_else(|e| panic!("{what}: {e}"));
+                assert_eq!(recovery.damaged, [], "{what}");
+                verify(&store, &old, &what).await;
+                verify(&store, &new, &what).await;
+            }
         }
     }
+}
+
+#[tokio::test]
+async fn a_record_leaves_memory_with_a_checkpoint_and_comes_back_when_it_changes() {
+    let bench = Bench::new();
+    let (store, _) = bench.open().unwrap();
+    let new = letter(0, 2);
+    let (id, record) = (new.record.id, new.record.clone());
+    store.accept(vec![new]).await.unwrap();
+    for attempts in 1..4 {
+        store.tick().unwrap();
+        assert!(store.is_in_index_only(id));
+        let found = store.find(id).unwrap();
+        assert_eq!((&found.envelope, found.states.len()), (&record.envelope, 2));
+        assert_eq!(store.agenda(None, 5).len(), 1);
+        store.settle(id, step(1, waiting(attempts)), vec![], false).await.unwrap();
+        assert!(!store.is_in_index_only(id));
+        assert_eq!(store.find(id).unwrap().states, [waiting(0), waiting(attempts)]);
+    }
+    store.tick().unwrap();
+    assert_eq!(store.waits().recipients, [1, 1, 0]);
+    let mut all = step(0, delivered());
+    all.extend(step(1, delivered()));
+    store.settle(id, all, vec![], false).await.unwrap();
+    assert!(store.find(id).is_none() && store.scan(None, 10).is_empty());
+    store.close().unwrap();
+    drop(store);
+    assert!(bench.open().unwrap().0.is_empty());
 }
 
 #[tokio::test]

@@ -118,6 +118,13 @@ impl<T: Send + 'static> Inbox<T> {
         (!batch.is_empty()).then(|| batch.into_iter().map(|(_, frame)| frame).collect())
     }
 
+    /// All that waits, without waiting for it.
+    pub(super) fn take_now(&self) -> Vec<T> {
+        let mut state = self.state.lock();
+        state.octets = 0;
+        state.waiting.drain(..).map(|(_, frame)| frame).collect()
+    }
+
     /// Takes nothing more; what waits is still handed out.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;

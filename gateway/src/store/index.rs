@@ -1,41 +1,30 @@
-//! The index: the table's checkpoint in sled, so that a start reads the journal's tail only.
+//! The index: the table's checkpoint, so that a start reads the journal's tail only, and the records of letters that
+//! the table does not keep in memory.
 //!
-//! One batch a checkpoint (letters, removals and the journal position together: sled applies a batch to one tree
-//! atomically), then `flush`, then `fdatasync` of sled's own file: sled 0.34 flushes with `sync_file_range`, which
-//! does not survive a power cut. Values are sealed under the tenant's data key. If sled does not open, or a value
-//! does not, the folder is moved aside and the journal tells everything again.
-
-use std::fs::File;
-use std::path::{Path, PathBuf};
+//! One batch a checkpoint (letters, removals, idempotency keys and the journal position together), then a sync.
+//! Records and keys are sealed under the tenant's data key; what a letter's summary says (tenant number, place,
+//! times, counts of recipients) is not, as the journal's frame headers are not: a start reads a million of them in a
+//! second. If the index does not open, or a value does not, it is moved aside and the journal tells
+//! everything again.
 
 use serde::{Deserialize, Serialize};
 
-use super::journal::{TenantKeys, io_error};
-use super::table::{Changes, Location, Position, Table};
+use super::journal::TenantKeys;
+use super::shelf::Shelf;
+use super::table::{Changes, Position, Summary, Table};
 use super::{LetterRecord, StoreError};
 use crate::clock::Timestamp;
 use crate::ids::{LetterId, TenantId};
 
-const LETTERS: &str = "letters";
-const KEYS: &str = "idempotency";
 const POSITION: &[u8] = b"position";
-const VERSION: u8 = 1;
-const CACHE_OCTETS: u64 = 16 << 20;
-const COPIED_AT_ONCE: usize = 1000;
+const SUMMARY: u8 = b'S';
+const RECORD: u8 = b'R';
+const KEY: u8 = b'K';
+const VERSION: u8 = 2;
+const PAGE: usize = 4096;
 
-/// The sled database and its folder.
-pub struct Index {
-    path: PathBuf,
-    database: sled::Db,
-    letters: sled::Tree,
-    keys: sled::Tree,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Indexed {
-    record: LetterRecord,
-    location: Location,
-}
+/// See the module.
+pub struct Index(Box<dyn Shelf>);
 
 #[derive(Serialize, Deserialize)]
 struct IndexedKey {
@@ -45,115 +34,114 @@ struct IndexedKey {
     end: Timestamp,
 }
 
-fn sled_error(what: &str, error: &sled::Error) -> StoreError {
-    StoreError::Io { what: what.to_owned(), why: error.to_string() }
+fn name(kind: u8, rest: &[u8]) -> Vec<u8> {
+    let mut name = Vec::with_capacity(1 + rest.len());
+    name.push(kind);
+    name.extend_from_slice(rest);
+    name
+}
+
+fn damaged(what: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged(what.to_string())
+}
+
+fn plain<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
+    postcard::to_stdvec(value).map_err(damaged)
 }
 
 impl Index {
-    /// Opens the index; a damaged one (sled panics on some damage) is an error, not a panic.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let folder = path.to_owned();
-        let opening = std::thread::spawn(move || -> Result<Self, sled::Error> {
-            let database =
-                sled::Config::new().path(&folder).cache_capacity(CACHE_OCTETS).flush_every_ms(None).open()?;
-            let letters = database.open_tree(LETTERS)?;
-            let keys = database.open_tree(KEYS)?;
-            Ok(Self { path: folder, database, letters, keys })
-        });
-        match opening.join() {
-            Ok(opened) => opened.map_err(|e| sled_error("opening the index", &e)),
-            Err(_) => Err(StoreError::Damaged("sled could not open the index".into())),
-        }
+    /// On this shelf.
+    pub fn new(shelf: Box<dyn Shelf>) -> Self {
+        Self(shelf)
     }
 
-    /// Moves a damaged index out of the way.
-    pub fn move_aside(path: &Path, now: Timestamp) -> Result<(), StoreError> {
-        let aside = path.with_extension(format!("damaged-{}", now.seconds()));
-        std::fs::rename(path, aside).map_err(|e| io_error("moving the damaged index aside", &e))
-    }
-
-    /// Reads everything into the table and returns the position that it is true for.
+    /// Reads the summaries and keys into the table and returns the position that they are true for.
     pub fn load(&self, keys: &dyn TenantKeys, table: &mut Table) -> Result<Position, StoreError> {
-        let mut position = Position::default();
-        for item in &self.letters {
-            let (key, value) = item.map_err(|e| sled_error("reading the index", &e))?;
-            if key == POSITION {
-                position = postcard::from_bytes(&value).map_err(|e| StoreError::Damaged(e.to_string()))?;
-            } else {
-                let Indexed { record, location } = open_value(keys, &key, &value)?;
-                table.restore(record, location);
-            }
-        }
-        for item in &self.keys {
-            let (key, value) = item.map_err(|e| sled_error("reading the index", &e))?;
-            let kept: IndexedKey = open_value(keys, &key, &value)?;
+        let position = self.position()?;
+        self.each(SUMMARY, |name, value| {
+            let id: [u8; 16] = name.try_into().map_err(|_| damaged("a name in the index is cut"))?;
+            let summary: Summary = postcard::from_bytes(value).map_err(damaged)?;
+            table.restore(LetterId::from_bytes(id), summary);
+            Ok(())
+        })?;
+        self.each(KEY, |name, value| {
+            let kept: IndexedKey = open_value(keys, name, value)?;
             table.restore_key((kept.tenant, kept.key), (kept.id, kept.end));
-        }
+            Ok(())
+        })?;
         Ok(position)
     }
 
-    /// Copies everything as it lies, sealed, into a new database in `target`, durable when it returns; the position
-    /// that it is true for and the number of letters.
-    pub fn copy_to(&self, target: &Path) -> Result<(Position, u64), StoreError> {
-        let copy = Self::open(target)?;
-        let (mut position, mut letters) = (Position::default(), 0);
-        for (from, to, is_letters) in [(&self.letters, &copy.letters, true), (&self.keys, &copy.keys, false)] {
-            let mut batch = sled::Batch::default();
-            for (count, item) in from.iter().enumerate() {
-                let (key, value) = item.map_err(|e| sled_error("reading the index", &e))?;
-                if key == POSITION {
-                    position = postcard::from_bytes(&value).map_err(|e| StoreError::Damaged(e.to_string()))?;
-                } else if is_letters {
-                    letters += 1;
-                }
-                batch.insert(key, value);
-                if count % COPIED_AT_ONCE == COPIED_AT_ONCE - 1 {
-                    let full = std::mem::take(&mut batch);
-                    to.apply_batch(full).map_err(|e| sled_error("copying the index", &e))?;
-                }
+    fn each(&self, kind: u8, mut look: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let mut after = vec![kind];
+        loop {
+            let page = self.0.scan(&[kind], &after, PAGE)?;
+            for (name, value) in &page {
+                look(&name[1..], value)?;
             }
-            to.apply_batch(batch).map_err(|e| sled_error("copying the index", &e))?;
+            match page.into_iter().next_back() {
+                Some((last, _)) => after = last,
+                None => return Ok(()),
+            }
         }
-        copy.sync()?;
-        Ok((position, letters))
+    }
+
+    /// The place in the journal that this is true for; the journal's beginning for a new index.
+    pub fn position(&self) -> Result<Position, StoreError> {
+        let stored = self.0.get(POSITION)?;
+        stored.map_or(Ok(Position::default()), |octets| postcard::from_bytes(&octets).map_err(damaged))
+    }
+
+    /// A letter's record as of the last checkpoint; `None` if it had ended by then.
+    pub fn record(&self, tenants: &dyn TenantKeys, id: LetterId) -> Result<Option<LetterRecord>, StoreError> {
+        let id = id.to_bytes();
+        let stored = self.0.get(&name(RECORD, &id))?;
+        stored.map(|sealed| open_value(tenants, &id, &sealed)).transpose()
     }
 
     /// Writes a checkpoint; durable when it returns.
-    pub fn write(&self, tenants: &dyn TenantKeys, changes: &Changes) -> Result<(), StoreError> {
-        for ((tenant, key), (id, end)) in &changes.keys {
-            let name = key_name(tenants, *tenant, key)?;
-            let kept = IndexedKey { tenant: *tenant, key: key.clone(), id: *id, end: *end };
-            let value = seal_value(tenants, *tenant, &name, &kept)?;
-            self.keys.insert(name, value).map_err(|e| sled_error("writing the index", &e))?;
+    pub fn write(
+        &self,
+        tenants: &dyn TenantKeys,
+        changes: &Changes,
+        old_keys: &[(TenantId, String)],
+    ) -> Result<(), StoreError> {
+        let mut batch = Vec::with_capacity(2 * changes.upserts.len() + changes.removals.len() * 2 + 1);
+        for (tenant, key) in old_keys {
+            batch.push((name(KEY, &key_name(tenants, *tenant, key)?), None));
         }
-        let mut batch = sled::Batch::default();
-        for (record, location) in &changes.upserts {
-            let key = record.id.to_bytes();
-            let value = Indexed { record: record.clone(), location: *location };
-            batch.insert(&key, seal_value(tenants, record.tenant, &key, &value)?);
+        for ((tenant, key), (id, end)) in &changes.keys {
+            let mac = key_name(tenants, *tenant, key)?;
+            let kept = IndexedKey { tenant: *tenant, key: key.clone(), id: *id, end: *end };
+            batch.push((name(KEY, &mac), Some(seal_value(tenants, *tenant, &mac, &kept)?)));
+        }
+        for (record, summary) in &changes.upserts {
+            let id = record.id.to_bytes();
+            batch.push((name(SUMMARY, &id), Some(plain(summary)?)));
+            batch.push((name(RECORD, &id), Some(seal_value(tenants, record.tenant, &id, record)?)));
         }
         for id in &changes.removals {
-            batch.remove(&id.to_bytes());
+            batch.push((name(SUMMARY, &id.to_bytes()), None));
+            batch.push((name(RECORD, &id.to_bytes()), None));
         }
-        let position = postcard::to_stdvec(&changes.position).map_err(|e| StoreError::Damaged(e.to_string()))?;
-        batch.insert(POSITION, position);
-        self.letters.apply_batch(batch).map_err(|e| sled_error("writing the index", &e))?;
-        self.sync()
+        batch.push((POSITION.to_vec(), Some(plain(&changes.position)?)));
+        self.0.apply(batch)?;
+        self.0.sync()
     }
 
-    /// Removes idempotency keys that are too old.
-    pub fn forget_keys(&self, tenants: &dyn TenantKeys, old: &[(TenantId, String)]) -> Result<(), StoreError> {
-        for (tenant, key) in old {
-            let name = key_name(tenants, *tenant, key)?;
-            self.keys.remove(name).map_err(|e| sled_error("writing the index", &e))?;
+    /// Copies everything as it lies to an empty shelf, durable when it returns; the position that it is true for and
+    /// the number of letters.
+    pub fn copy_to(&self, copy: &dyn Shelf) -> Result<(Position, u64), StoreError> {
+        let (mut after, mut letters) = (Vec::new(), 0);
+        loop {
+            let page = self.0.scan(&[], &after, PAGE)?;
+            let Some((last, _)) = page.last() else { break };
+            after.clone_from(last);
+            letters += page.iter().filter(|(name, _)| name.first() == Some(&SUMMARY)).count() as u64;
+            copy.apply(page.into_iter().map(|(name, value)| (name, Some(value))).collect())?;
         }
-        Ok(())
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        self.database.flush().map_err(|e| sled_error("flushing the index", &e))?;
-        let file = File::open(self.path.join("db")).map_err(|e| io_error("opening sled's file", &e))?;
-        file.sync_data().map_err(|e| io_error("syncing sled's file", &e))
+        copy.sync()?;
+        Ok((self.position()?, letters))
     }
 }
 
@@ -166,7 +154,7 @@ fn data_key(
     tenants: &dyn TenantKeys,
     tenant: TenantId,
 ) -> Result<std::sync::Arc<waxseal_keys::sealing::DataKey>, StoreError> {
-    tenants.data_key(tenant).ok_or_else(|| StoreError::Damaged(format!("no data key of tenant {}", tenant.0)))
+    tenants.data_key(tenant).ok_or_else(|| damaged(format!("no data key of tenant {}", tenant.0)))
 }
 
 fn seal_value<T: Serialize>(
@@ -175,9 +163,7 @@ fn seal_value<T: Serialize>(
     name: &[u8],
     value: &T,
 ) -> Result<Vec<u8>, StoreError> {
-    let damaged = |e: &dyn std::fmt::Display| StoreError::Damaged(e.to_string());
-    let plain = postcard::to_stdvec(value).map_err(|e| damaged(&e))?;
-    let sealed = data_key(tenants, tenant)?.seal(name, &plain).map_err(|e| damaged(&e))?;
+    let sealed = data_key(tenants, tenant)?.seal(name, &plain(value)?).map_err(damaged)?;
     let mut octets = Vec::with_capacity(5 + sealed.len());
     octets.push(VERSION);
     octets.extend_from_slice(&tenant.0.to_be_bytes());
@@ -190,12 +176,12 @@ fn open_value<T: for<'de> Deserialize<'de>>(
     name: &[u8],
     octets: &[u8],
 ) -> Result<T, StoreError> {
-    let short = || StoreError::Damaged("an index value is cut".into());
+    let short = || damaged("an index value is cut");
     let (head, sealed) = octets.split_at_checked(5).ok_or_else(short)?;
     if head[0] != VERSION {
-        return Err(StoreError::Damaged(format!("an index value of version {}", head[0])));
+        return Err(damaged(format!("an index value of version {}", head[0])));
     }
     let tenant = TenantId(u32::from_be_bytes(head[1..].try_into().map_err(|_| short())?));
-    let plain = data_key(tenants, tenant)?.open(name, sealed).map_err(|e| StoreError::Damaged(e.to_string()))?;
-    postcard::from_bytes(&plain).map_err(|e| StoreError::Damaged(e.to_string()))
+    let plain = data_key(tenants, tenant)?.open(name, sealed).map_err(damaged)?;
+    postcard::from_bytes(&plain).map_err(damaged)
 }

@@ -109,10 +109,27 @@ struct Request {
     done: oneshot::Sender<Result<(), StoreError>>,
 }
 
+/// Where the writer runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WriterPlace {
+    /// On a thread of its own: a sync holds up nobody else.
+    #[default]
+    Thread,
+    /// Where the first of a batch waits, after this pause: under a simulated clock a sync takes time, and what happens
+    /// meanwhile happens in the same order every time.
+    Caller(std::time::Duration),
+}
+
+/// Who holds the pen.
+enum Pen {
+    Thread(Mutex<Option<std::thread::JoinHandle<()>>>),
+    Caller(Mutex<Writer>, std::time::Duration),
+}
+
 /// The handle that sessions and deliveries share.
 pub struct Journal {
     inbox: Arc<Inbox<Request>>,
-    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    pen: Pen,
     counter: AtomicU64,
     salt: Salt,
     keys: Arc<FrameKeys>,
@@ -126,18 +143,22 @@ impl Journal {
         table: Arc<Mutex<Table>>,
         next_segment: u64,
         segment_octets: u64,
+        place: WriterPlace,
     ) -> Result<Self, StoreError> {
         let salt: Salt = rand::random();
         let inbox = Inbox::new(BATCH_OCTETS);
         let mut writer = Writer { disk, table, salt, next_segment, segment_octets, current: None, closed: None };
-        let thread = std::thread::Builder::new()
-            .name("journal".into())
-            .spawn({
-                let inbox = inbox.clone();
-                move || writer.run(&inbox)
-            })
-            .map_err(|e| io_error("starting the journal's writer", &e))?;
-        Ok(Self { inbox, writer: Mutex::new(Some(thread)), counter: AtomicU64::new(0), salt, keys })
+        let pen = match place {
+            WriterPlace::Caller(pause) => Pen::Caller(Mutex::new(writer), pause),
+            WriterPlace::Thread => {
+                let thread = std::thread::Builder::new().name("journal".into()).spawn({
+                    let inbox = inbox.clone();
+                    move || writer.run(&inbox)
+                });
+                Pen::Thread(Mutex::new(Some(thread.map_err(|e| io_error("starting the journal's writer", &e))?)))
+            }
+        };
+        Ok(Self { inbox, pen, counter: AtomicU64::new(0), salt, keys })
     }
 
     /// Seals a transaction of one tenant; `bodies` in the order of the `Accept` entries. CPU-bound: a copy and an
@@ -190,13 +211,19 @@ impl Journal {
             return Err(closed());
         }
         drop(expected);
+        if let Pen::Caller(writer, pause) = &self.pen {
+            tokio::time::sleep(*pause).await;
+            writer.lock().write(self.inbox.take_now());
+        }
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Stops the writer after what was handed to it.
     pub fn stop(&self) {
         self.inbox.close();
-        if let Some(writer) = self.writer.lock().take() {
+        if let Pen::Thread(writer) = &self.pen
+            && let Some(writer) = writer.lock().take()
+        {
             // A panic of the writer was already answered to everybody who waited, as a closed store.
             let _ = writer.join();
         }
@@ -238,6 +265,9 @@ impl Writer {
     }
 
     fn write(&mut self, batch: Vec<Request>) {
+        if batch.is_empty() {
+            return;
+        }
         let (prepared, waiting): (Vec<_>, Vec<_>) = batch.into_iter().map(|r| (r.prepared, r.done)).unzip();
         let result = match &self.closed {
             Some(reason) => Err(StoreError::Closed(reason.clone())),

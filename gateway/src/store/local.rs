@@ -1,10 +1,14 @@
 //! The local store: journal, table and index together, and the keeper that checkpoints and gives space back.
+//!
+//! It takes letters from the moment that it is begun ([`LocalStore::begin`]), while what the last run left is still
+//! being read ([`LocalStore::finish`]): new letters go to new segments, and neither touches what the other knows.
+//! Until then older letters are not to be seen, no checkpoint is written and no segment unlinked.
 
 use std::collections::HashMap;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,13 +16,14 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::disk::{Disk, Folder, Segment};
-use super::frame::{self, HEADER_LEN};
 use super::inbox::Expected;
 use super::index::Index;
-use super::journal::{FrameKeys, Journal, SEGMENT_HEADER_LEN, Salt, TenantKeys, io_error, read_segment_header};
+use super::journal::{FrameKeys, Journal, Salt, TenantKeys, WriterPlace, io_error};
 use super::record::Entry;
 use super::recover::{self, DamagedRecord, Recovery};
-use super::table::{Location, Table};
+use super::shelf::ShelfPlace;
+use super::table::{Agenda, Look, Table, Waits};
+use super::traffic::Traffic;
 use super::{LetterRecord, NewLetter, Store, StoreError, Transition};
 use crate::clock::Clock;
 use crate::ids::{LetterId, TenantId};
@@ -40,85 +45,52 @@ pub struct Settings {
     pub segment_octets: u64,
     /// Dead octets that the journal may hold before living letters are moved to give them back.
     pub slack_octets: u64,
+    /// Where the journal's writer runs.
+    pub writer: WriterPlace,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { reserve_free: 0, hot_octets: 64 << 20, segment_octets: 64 << 20, slack_octets: 256 << 20 }
+        Self {
+            reserve_free: 0,
+            hot_octets: 64 << 20,
+            segment_octets: 64 << 20,
+            slack_octets: 256 << 20,
+            writer: WriterPlace::Thread,
+        }
     }
 }
 
-type OpenSegment = Arc<(Salt, Box<dyn Segment>)>;
+pub(super) type OpenSegment = Arc<(Salt, Box<dyn Segment>)>;
 
 /// Runs `work` on these many octets here, or, if they are many, where it does not hold up a reactor's thread.
 fn off_reactor<T>(octets: usize, work: impl FnOnce() -> T) -> T {
     if octets > INLINE_OCTETS { crate::threads::off_reactor(work) } else { work() }
 }
 
-/// Who changes a letter right now: a letter is not moved while it settles, and does not settle while it moves,
-/// since a moved letter is written again with the state that it had when the move began.
-#[derive(Default)]
-struct Traffic {
-    settling: Mutex<(HashMap<LetterId, usize>, Option<LetterId>)>,
-    moved: tokio::sync::Notify,
-}
-
-struct Settling<'t>(&'t Traffic, LetterId);
-
-impl Traffic {
-    async fn settle(&self, id: LetterId) -> Settling<'_> {
-        loop {
-            let moved = self.moved.notified();
-            {
-                let mut state = self.settling.lock();
-                if state.1 != Some(id) {
-                    *state.0.entry(id).or_default() += 1;
-                    return Settling(self, id);
-                }
-            }
-            moved.await;
-        }
-    }
-
-    fn begin_move(&self, id: LetterId) -> bool {
-        let mut state = self.settling.lock();
-        let free = !state.0.contains_key(&id);
-        if free {
-            state.1 = Some(id);
-        }
-        free
-    }
-
-    fn end_move(&self) {
-        self.settling.lock().1 = None;
-        self.moved.notify_waiters();
-    }
-}
-
-impl Drop for Settling<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.settling.lock();
-        if let Some(count) = state.0.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                state.0.remove(&self.1);
-            }
-        }
-    }
-}
-
 /// The store of one gateway on one machine.
 pub struct LocalStore {
     journal: Journal,
     table: Arc<Mutex<Table>>,
-    pub(super) index: Mutex<Index>,
+    /// There once what the last run left has been read.
+    index: OnceLock<Index>,
+    /// One checkpoint, or one copy of the index, at a time.
+    pub(super) checkpoint: Mutex<()>,
     pub(super) disk: Arc<dyn Disk>,
-    keys: Arc<FrameKeys>,
-    readers: Mutex<HashMap<u64, OpenSegment>>,
+    place: Box<dyn ShelfPlace>,
+    pub(super) keys: Arc<FrameKeys>,
+    pub(super) readers: Mutex<HashMap<u64, OpenSegment>>,
     clock: Arc<dyn Clock>,
     traffic: Traffic,
     settings: Settings,
     free: AtomicU64,
+    closing: AtomicBool,
+    /// May segments be unlinked?
+    unlinks: AtomicBool,
+    /// This run's first segment.
+    first_segment: u64,
+    /// Octets of the torn tail that the last run left.
+    torn: u64,
     /// Copies under way: no segment is unlinked meanwhile.
     pub(super) pins: AtomicUsize,
 }
@@ -131,39 +103,84 @@ impl LocalStore {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Result<(Arc<Self>, Recovery), StoreError> {
-        let disk = Folder::open(&path.join("journal")).map_err(|e| io_error("opening the journal", &e))?;
-        Self::open_on(Arc::new(disk), &path.join("index"), keys, clock, settings)
+        let store = Self::begin(path, keys, clock, settings)?;
+        let recovery = store.finish()?;
+        Ok((store, recovery))
     }
 
-    /// The same on any disk.
-    pub fn open_on(
-        disk: Arc<dyn Disk>,
-        index: &Path,
+    /// Begins the store in `path`: it takes letters; [`LocalStore::finish`] is still to be called.
+    pub fn begin(
+        path: &Path,
         keys: Arc<dyn TenantKeys>,
         clock: Arc<dyn Clock>,
         settings: Settings,
-    ) -> Result<(Arc<Self>, Recovery), StoreError> {
+    ) -> Result<Arc<Self>, StoreError> {
+        let disk = Folder::open(&path.join("journal")).map_err(|e| io_error("opening the journal", &e))?;
+        Self::begin_on(Arc::new(disk), Box::new(path.join("index")), keys, clock, settings)
+    }
+
+    /// The same on any disk.
+    pub fn begin_on(
+        disk: Arc<dyn Disk>,
+        place: Box<dyn ShelfPlace>,
+        keys: Arc<dyn TenantKeys>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<Arc<Self>, StoreError> {
         let keys = Arc::new(FrameKeys::new(keys));
-        let (index, table, recovery) = recover::recover(&*disk, index, &keys, settings.hot_octets, clock.now())?;
-        let table = Arc::new(Mutex::new(table));
+        let segments = disk.list().map_err(|e| io_error("listing the journal", &e))?;
+        let first_segment = segments.last().map_or(1, |last| last + 1);
+        let torn = segments.last().map_or(Ok(0), |last| recover::cut_torn_tail(&*disk, *last))?;
+        let table = Arc::new(Mutex::new(Table::new(settings.hot_octets)));
         let journal = {
-            let size = settings.segment_octets;
-            Journal::start(disk.clone(), keys.clone(), table.clone(), recovery.next_segment, size)?
+            let (disk, keys, table) = (disk.clone(), keys.clone(), table.clone());
+            Journal::start(disk, keys, table, first_segment, settings.segment_octets, settings.writer)?
         };
-        let store = Self {
+        Ok(Arc::new(Self {
             journal,
             table,
-            index: Mutex::new(index),
+            index: OnceLock::new(),
+            checkpoint: Mutex::default(),
             free: AtomicU64::new(disk.free().unwrap_or(u64::MAX)),
             disk,
+            place,
             keys,
             readers: Mutex::default(),
             clock,
             traffic: Traffic::default(),
             settings,
+            closing: AtomicBool::new(false),
+            unlinks: AtomicBool::new(true),
+            first_segment,
+            torn,
             pins: AtomicUsize::new(0),
-        };
-        Ok((Arc::new(store), recovery))
+        }))
+    }
+
+    /// Reads what the last run left: the index, then the journal's tail. Blocks for as long as that takes. Call it
+    /// once.
+    pub fn finish(&self) -> Result<Recovery, StoreError> {
+        let _one = self.checkpoint.lock();
+        let go_on = || !self.closing.load(Ordering::Acquire);
+        let (index, table, mut recovery) =
+            recover::recover(&*self.disk, &*self.place, &self.keys, self.first_segment, self.clock.now(), &go_on)?;
+        recovery.torn += self.torn;
+        let mut here = self.table.lock();
+        here.absorb(table);
+        // Under the table's lock: whoever sees a letter of the index finds the index.
+        if self.index.set(index).is_err() {
+            return Err(StoreError::Closed("the store was opened twice".into()));
+        }
+        Ok(recovery)
+    }
+
+    /// Has what the last run left been read?
+    pub fn is_whole(&self) -> bool {
+        self.index.get().is_some()
+    }
+
+    pub(super) fn index(&self) -> Result<&Index, StoreError> {
+        self.index.get().ok_or_else(|| StoreError::Closed("the queue is still being read".into()))
     }
 
     /// Checkpoints once a second until `stop` is set; then once more.
@@ -194,7 +211,8 @@ impl LocalStore {
             self.free.store(free, Ordering::Relaxed);
             crate::observe::metrics::disk_free(free);
         }
-        let index = self.index.lock();
+        let Some(index) = self.index.get() else { return Ok(()) };
+        let _one = self.checkpoint.lock();
         let (changes, old_keys) = {
             let mut table = self.table.lock();
             let old_keys = table.expire_keys(self.clock.now());
@@ -203,12 +221,15 @@ impl LocalStore {
             }
             (table.take_changes(), old_keys)
         };
-        let tenants = &**self.keys.tenants();
-        if let Err(error) = index.forget_keys(tenants, &old_keys).and_then(|()| index.write(tenants, &changes)) {
+        if let Err(error) = index.write(&**self.keys.tenants(), &changes, &old_keys) {
             self.table.lock().untake(changes);
+            // What a failed sync left of the index is unknown, whatever the next one says: the journal stays whole.
+            self.unlinks.store(false, Ordering::Release);
             return Err(error);
         }
-        if self.pins.load(Ordering::Acquire) > 0 {
+        let written = changes.upserts.iter().map(|(record, _)| record.id);
+        self.table.lock().let_go(written, |id| self.traffic.is_settling(id));
+        if self.pins.load(Ordering::Acquire) > 0 || !self.unlinks.load(Ordering::Acquire) {
             return Ok(());
         }
         let dead = self.table.lock().dead_prefix(changes.position);
@@ -222,6 +243,9 @@ impl LocalStore {
 
     /// Appends living letters of a mostly dead oldest segment again, so that it can be unlinked.
     pub async fn move_living(&self) -> Result<(), StoreError> {
+        if !self.is_whole() {
+            return Ok(());
+        }
         let worth = self.table.lock().worth_moving(self.settings.slack_octets, MOVED_AT_ONCE);
         for id in worth {
             let Ok(body) = self.message(id).await else { continue };
@@ -240,6 +264,7 @@ impl LocalStore {
 
     /// Stops the writer and writes the last checkpoint.
     pub fn close(&self) -> Result<(), StoreError> {
+        self.closing.store(true, Ordering::Release);
         self.journal.stop();
         self.tick()
     }
@@ -294,14 +319,15 @@ impl LocalStore {
         self.table.lock().octets()
     }
 
-    /// Runs `look` on every letter's record, oldest first, without copying them; `false` ends the walk.
-    pub fn walk(&self, after: Option<LetterId>, mut look: impl FnMut(&LetterRecord) -> bool) {
-        let table = self.table.lock();
-        for live in table.after(after) {
-            if !look(&live.record) {
-                break;
-            }
-        }
+    /// Is this letter's record not in memory?
+    #[cfg(test)]
+    pub(super) fn is_in_index_only(&self, id: LetterId) -> bool {
+        matches!(self.table.lock().record(id), Look::InIndex)
+    }
+
+    /// Counts for the gauges.
+    pub fn waits(&self) -> Waits {
+        self.table.lock().waits()
     }
 
     async fn append(
@@ -326,39 +352,6 @@ impl LocalStore {
         let prepared = off_reactor(octets, || self.journal.prepare(tenant, about, entries, bodies))?;
         self.journal.commit(prepared, expected).await
     }
-
-    fn reader(&self, number: u64) -> Result<OpenSegment, StoreError> {
-        if let Some(open) = self.readers.lock().get(&number) {
-            return Ok(open.clone());
-        }
-        let failed = |e: io::Error| io_error("opening a journal segment", &e);
-        let segment = self.disk.open(number).map_err(failed)?;
-        let mut header = [0; SEGMENT_HEADER_LEN];
-        segment.read_at(&mut header, 0).map_err(failed)?;
-        let salt = read_segment_header(&header, number)
-            .ok_or_else(|| StoreError::Damaged(format!("the header of segment {number}")))?;
-        let open = Arc::new((salt, segment));
-        self.readers.lock().insert(number, open.clone());
-        Ok(open)
-    }
-
-    fn read(&self, id: LetterId, location: Location) -> Result<Bytes, StoreError> {
-        let open = self.reader(location.at.segment)?;
-        let mut octets = vec![0; location.frame as usize];
-        open.1.read_at(&mut octets, location.at.offset).map_err(|e| io_error("reading a letter", &e))?;
-        let damaged = || StoreError::Damaged(format!("letter {id}: the frame does not pass its checksum"));
-        let (header, payload) = frame::parse(&octets).ok_or_else(damaged)?;
-        if payload.len() + HEADER_LEN != octets.len() {
-            return Err(damaged());
-        }
-        let plain = self.keys.open(&open.0, &header, payload)?;
-        let from = location.body_at as usize;
-        let until = from + location.body as usize;
-        if plain.len() < until {
-            return Err(damaged());
-        }
-        Ok(Bytes::from(plain).slice(from..until))
-    }
 }
 
 #[async_trait]
@@ -375,7 +368,13 @@ impl Store for LocalStore {
         delay_notified: bool,
     ) -> Result<(), StoreError> {
         let _settling = self.traffic.settle(id).await;
-        let tenant = self.table.lock().get(id).map(|live| live.record.tenant).ok_or(StoreError::Unknown(id))?;
+        let tenant = self.table.lock().get(id).map(|(summary, _)| summary.tenant).ok_or(StoreError::Unknown(id))?;
+        let in_index = matches!(self.table.lock().record(id), Look::InIndex);
+        if in_index {
+            // It stays in memory while it settles; the writer changes it there.
+            let record = self.index()?.record(&**self.keys.tenants(), id)?.ok_or(StoreError::Unknown(id))?;
+            self.table.lock().reload(record);
+        }
         // No look at the reserve here: what was accepted must be able to end on a full disk.
         let notices = notices.into_iter().map(|new| (new.record, new.letter.message().clone())).collect();
         self.append(tenant, id, vec![Entry::Settle { id, transitions, delay_notified }], notices, None).await
@@ -383,21 +382,37 @@ impl Store for LocalStore {
 
     async fn message(&self, id: LetterId) -> Result<Bytes, StoreError> {
         let location = {
-            let table = self.table.lock();
-            let live = table.get(id).ok_or(StoreError::Unknown(id))?;
-            if let Some(hot) = &live.hot {
-                return Ok(hot.clone());
+            let (summary, hot) = self.table.lock().get(id).ok_or(StoreError::Unknown(id))?;
+            if let Some(hot) = hot {
+                return Ok(hot);
             }
-            live.location
+            summary.location
         };
         off_reactor(location.frame as usize, || self.read(id, location))
     }
 
     fn find(&self, id: LetterId) -> Option<LetterRecord> {
-        self.table.lock().get(id).map(|live| live.record.clone())
+        let in_index = match self.table.lock().record(id) {
+            Look::Here(record) => return Some(record.clone()),
+            Look::InIndex => true,
+            Look::Gone => false,
+        };
+        in_index.then(|| self.record_in_index(id)).flatten()
     }
 
     fn scan(&self, after: Option<LetterId>, limit: usize) -> Vec<LetterRecord> {
-        self.table.lock().after(after).take(limit).map(|live| live.record.clone()).collect()
+        let mut after = after;
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let ids: Vec<LetterId> = self.table.lock().after(after).take(limit - found.len()).collect();
+            let Some(last) = ids.last() else { break };
+            after = Some(*last);
+            found.extend(ids.into_iter().filter_map(|id| self.find(id)));
+        }
+        found
+    }
+
+    fn agenda(&self, after: Option<LetterId>, limit: usize) -> Vec<Agenda> {
+        self.table.lock().agenda(after, limit)
     }
 }

@@ -14,11 +14,17 @@ pub mod journal;
 pub mod ledger;
 mod local;
 mod pin;
+#[cfg(test)]
+pub(crate) mod pretend;
+mod reading;
 pub mod record;
 mod recover;
 #[cfg(test)]
 mod samples;
+pub mod shelf;
+mod summary;
 pub(crate) mod table;
+mod traffic;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -31,10 +37,12 @@ use crate::message::{Envelope, Letter};
 use crate::sign::{Sealed, SendOptions};
 
 pub use inbox::Expected;
+pub use journal::WriterPlace;
 pub use local::{LocalStore, Settings};
 pub use recover::{DamagedRecord, Recovery};
 #[cfg(test)]
 pub(crate) use samples::sample_letter;
+pub use table::{Agenda, Waits};
 
 /// Where a recipient of a queued letter stands. Exactly one of these at every moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -207,4 +215,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Every letter still queued, oldest first, in pages: those after `after`, at most `limit`.
     fn scan(&self, after: Option<LetterId>, limit: usize) -> Vec<LetterRecord>;
+
+    /// When something is to be done about every letter still queued, oldest first, in pages as [`Store::scan`].
+    fn agenda(&self, after: Option<LetterId>, limit: usize) -> Vec<Agenda>;
 }

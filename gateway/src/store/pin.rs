@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::journal::io_error;
+use super::shelf::ShelfPlace as _;
 use super::table::Position;
 use super::{LocalStore, StoreError};
 
@@ -14,8 +15,8 @@ pub struct Pinned<'s>(&'s LocalStore);
 impl LocalStore {
     /// Begins a copy.
     pub fn pin(&self) -> Pinned<'_> {
-        // Under the index's lock: a checkpoint that is unlinking segments ends first.
-        let _index = self.index.lock();
+        // Between checkpoints: one that is unlinking segments ends first.
+        let _one = self.checkpoint.lock();
         self.pins.fetch_add(1, Ordering::AcqRel);
         Pinned(self)
     }
@@ -37,8 +38,11 @@ impl Pinned<'_> {
     /// Writes a checkpoint and copies the index, as it is then, into the new folder `target`; the place in the
     /// journal that it is true for, and the letters in it.
     pub fn copy_index(&self, target: &Path) -> Result<(Position, u64), StoreError> {
+        self.0.index()?;
         self.0.tick()?;
-        self.0.index.lock().copy_to(target)
+        let _one = self.0.checkpoint.lock();
+        let copy = target.to_owned().open()?;
+        self.0.index()?.copy_to(&*copy)
     }
 
     /// The segments that lie before `until`, with as many octets of each as do.

@@ -1,14 +1,15 @@
-//! The queue in memory: every living letter, where its body lies, what the index does not know yet, and how much
-//! of each segment still lives. The journal's writer changes it, in the journal's order and only after the sync,
-//! so that a checkpoint of the table is a state that the journal really went through.
+//! The queue in memory: of every living letter a summary (where its body lies, when it is due), the record itself only
+//! while it changes, what the index does not know yet, and how much of each segment still lives. The journal's writer
+//! changes it, in the journal's order and only after the sync, so that a checkpoint of the table is a state that the
+//! journal really went through.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use super::record::{self, Entry};
+pub use super::summary::{Agenda, Location, Position, Summary, Waits};
 use super::{LetterRecord, Transition};
 use crate::clock::Timestamp;
 use crate::ids::{LetterId, TenantId};
@@ -16,39 +17,32 @@ use crate::ids::{LetterId, TenantId};
 /// How long an idempotency key is remembered (INTERFACES §3).
 pub const KEY_LIFE: Duration = Duration::from_hours(24);
 
-/// A place in the journal: everything before it is applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-pub struct Position {
-    /// The segment's number.
-    pub segment: u64,
-    /// The octet in it.
-    pub offset: u64,
-}
-
-/// Where a letter's body lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Location {
-    /// The segment and the frame's first octet.
-    pub at: Position,
-    /// Octets of the whole frame.
-    pub frame: u32,
-    /// The body's first octet in the opened frame.
-    pub body_at: u32,
-    /// Octets of the body.
-    pub body: u32,
+/// The parts of a letter that are in memory only while they are needed.
+#[derive(Debug)]
+struct Loaded {
+    record: LetterRecord,
+    /// The body, while it is worth the memory.
+    hot: Option<Bytes>,
 }
 
 /// A letter with something left to do.
-#[derive(Debug, Clone)]
-pub struct Live {
-    /// What is known of it.
-    pub record: LetterRecord,
-    /// Where its body lies.
-    pub location: Location,
-    /// The body, while it is worth the memory.
-    pub hot: Option<Bytes>,
+#[derive(Debug)]
+struct Live {
+    summary: Summary,
+    loaded: Option<Box<Loaded>>,
     /// Has the index heard of it?
-    pub indexed: bool,
+    indexed: bool,
+}
+
+/// What the table knows of a letter's record.
+#[derive(Debug)]
+pub enum Look<T> {
+    /// Here it is.
+    Here(T),
+    /// It has not changed since the last checkpoint: the index has it.
+    InIndex,
+    /// There is no such living letter.
+    Gone,
 }
 
 /// How much of a segment lives.
@@ -103,7 +97,7 @@ impl Effect {
 #[derive(Debug, Default)]
 pub struct Changes {
     /// Letters that live, as they are.
-    pub upserts: Vec<(LetterRecord, Location)>,
+    pub upserts: Vec<(LetterRecord, Summary)>,
     /// Letters that ended.
     pub removals: Vec<LetterId>,
     /// New idempotency keys.
@@ -133,9 +127,25 @@ impl Table {
     }
 
     /// Puts a letter of the index in, at the start.
-    pub fn restore(&mut self, record: LetterRecord, location: Location) {
-        self.count(&location, true);
-        self.letters.insert(record.id, Live { record, location, hot: None, indexed: true });
+    pub fn restore(&mut self, id: LetterId, summary: Summary) {
+        self.count(&summary.location, true);
+        self.letters.insert(id, Live { summary, loaded: None, indexed: true });
+    }
+
+    /// Takes in what recovery read, while this table already took new letters: their ids are all new.
+    pub fn absorb(&mut self, mut recovered: Self) {
+        self.letters.append(&mut recovered.letters);
+        for (number, usage) in recovered.segments {
+            let here = self.segments.entry(number).or_default();
+            here.letters += usage.letters;
+            here.octets += usage.octets;
+            here.length = here.length.max(usage.length);
+        }
+        self.dirty.extend(recovered.dirty);
+        self.removed.extend(recovered.removed);
+        self.keys.extend(recovered.keys);
+        self.fresh_keys.extend(recovered.fresh_keys);
+        self.position = self.position.max(recovered.position);
     }
 
     /// Puts an idempotency key of the index in, at the start.
@@ -144,7 +154,7 @@ impl Table {
     }
 
     fn count(&mut self, location: &Location, living: bool) {
-        let segment = self.segments.entry(location.at.segment).or_default();
+        let segment = self.segments.entry(u64::from(location.segment)).or_default();
         if living {
             segment.letters += 1;
             segment.octets += u64::from(location.frame);
@@ -159,12 +169,15 @@ impl Table {
         self.segments.entry(segment).or_default().length = length;
     }
 
-    /// Applies the effects of the frame of `frame` octets at `at`; the table's position is then behind it.
+    /// Applies the effects of the frame of `frame` octets at `at`; the table's position is then behind it. The record
+    /// of a letter that settles is in memory by now ([`Table::reload`]).
     pub fn apply(&mut self, at: Position, frame: u32, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Accept { record, body_at, body, hot } => {
-                    self.insert(*record, Location { at, frame, body_at, body }, hot);
+                    // A segment is closed long before 4 GB, and is numbered once in 64 MB: both fit for ever.
+                    let (segment, offset) = (at.segment as u32, at.offset as u32);
+                    self.insert(*record, Location { segment, offset, frame, body_at, body }, hot);
                 }
                 Effect::Settle { id, transitions, delay_notified } => self.settle(id, transitions, delay_notified),
             }
@@ -197,24 +210,31 @@ impl Table {
         let hot = hot.filter(|hot| self.hot_octets + hot.len() <= self.hot_budget);
         self.hot_octets += hot.as_ref().map_or(0, Bytes::len);
         self.count(&location, true);
-        self.letters.insert(id, Live { record, location, hot, indexed });
+        let summary = Summary::of(&record, location);
+        self.letters.insert(id, Live { summary, loaded: Some(Box::new(Loaded { record, hot })), indexed });
         self.dirty.insert(id);
+    }
+
+    fn cool(&mut self, loaded: Option<&Loaded>) {
+        self.hot_octets -= loaded.and_then(|loaded| loaded.hot.as_ref()).map_or(0, Bytes::len);
     }
 
     fn remove(&mut self, id: LetterId) -> Option<Live> {
         let old = self.letters.remove(&id)?;
-        self.hot_octets -= old.hot.as_ref().map_or(0, Bytes::len);
-        self.count(&old.location, false);
+        self.cool(old.loaded.as_deref());
+        self.count(&old.summary.location, false);
         self.dirty.remove(&id);
         Some(old)
     }
 
     fn settle(&mut self, id: LetterId, transitions: Vec<Transition>, delay_notified: bool) {
         let Some(live) = self.letters.get_mut(&id) else { return };
-        record::apply(&mut live.record, transitions, delay_notified);
-        self.hot_octets -= live.hot.take().map_or(0, |hot| hot.len());
+        let Some(loaded) = live.loaded.as_deref_mut() else { return };
+        record::apply(&mut loaded.record, transitions, delay_notified);
+        live.summary = Summary::of(&loaded.record, live.summary.location);
+        self.hot_octets -= loaded.hot.take().map_or(0, |hot| hot.len());
         self.dirty.insert(id);
-        if record::ended(&live.record)
+        if record::ended(&loaded.record)
             && let Some(old) = self.remove(id)
             && old.indexed
         {
@@ -222,16 +242,71 @@ impl Table {
         }
     }
 
-    /// One letter.
-    pub fn get(&self, id: LetterId) -> Option<&Live> {
-        self.letters.get(&id)
+    /// Puts the record of a letter, as the index has it, back into memory: it is about to change.
+    pub fn reload(&mut self, record: LetterRecord) {
+        if let Some(live) = self.letters.get_mut(&record.id)
+            && live.loaded.is_none()
+        {
+            live.loaded = Some(Box::new(Loaded { record, hot: None }));
+        }
+    }
+
+    /// Lets go of records that the index has by now, but for those that are about to change or whose body is here.
+    pub fn let_go(&mut self, written: impl Iterator<Item = LetterId>, busy: impl Fn(LetterId) -> bool) {
+        for id in written {
+            if self.dirty.contains(&id) || busy(id) {
+                continue;
+            }
+            if let Some(live) = self.letters.get_mut(&id)
+                && live.loaded.as_ref().is_some_and(|loaded| loaded.hot.is_none())
+            {
+                live.loaded = None;
+            }
+        }
+    }
+
+    /// A letter's summary, and its body if that is in memory.
+    pub fn get(&self, id: LetterId) -> Option<(Summary, Option<Bytes>)> {
+        let live = self.letters.get(&id)?;
+        Some((live.summary, live.loaded.as_ref().and_then(|loaded| loaded.hot.clone())))
+    }
+
+    /// A letter's record.
+    pub fn record(&self, id: LetterId) -> Look<&LetterRecord> {
+        match self.letters.get(&id) {
+            None => Look::Gone,
+            Some(Live { loaded: None, .. }) => Look::InIndex,
+            Some(Live { loaded: Some(loaded), .. }) => Look::Here(&loaded.record),
+        }
     }
 
     /// Living letters after `after`, oldest first.
-    pub fn after(&self, after: Option<LetterId>) -> impl Iterator<Item = &Live> {
+    pub fn after(&self, after: Option<LetterId>) -> impl Iterator<Item = LetterId> {
+        self.from(after).map(|(id, _)| *id)
+    }
+
+    fn from(&self, after: Option<LetterId>) -> impl Iterator<Item = (&LetterId, &Live)> {
         use std::ops::Bound;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.letters.range((from, Bound::Unbounded)).map(|(_, live)| live)
+        self.letters.range((from, Bound::Unbounded))
+    }
+
+    /// When something is to be done about letters after `after`, oldest letter first.
+    pub fn agenda(&self, after: Option<LetterId>, limit: usize) -> Vec<Agenda> {
+        self.from(after).take(limit).map(|(id, live)| live.summary.agenda(*id)).collect()
+    }
+
+    /// Counts for the gauges.
+    pub fn waits(&self) -> Waits {
+        let mut waits = Waits::default();
+        for (id, live) in &self.letters {
+            for (place, count) in live.summary.waits.iter().enumerate().filter(|(_, count)| **count > 0) {
+                waits.recipients[place] += usize::from(*count);
+                // Ids are in the order of acceptance.
+                waits.oldest[place].get_or_insert(id.accepted_at());
+            }
+        }
+        waits
     }
 
     /// How many letters live.
@@ -259,6 +334,11 @@ impl Table {
         self.position
     }
 
+    /// How many letters the index does not know as they are.
+    pub fn changed(&self) -> usize {
+        self.dirty.len() + self.removed.len()
+    }
+
     /// Is there something that the index does not know?
     pub fn is_dirty(&self) -> bool {
         !self.dirty.is_empty() || !self.removed.is_empty() || !self.fresh_keys.is_empty()
@@ -268,9 +348,11 @@ impl Table {
     pub fn take_changes(&mut self) -> Changes {
         let mut changes = Changes { position: self.position, ..Changes::default() };
         for id in std::mem::take(&mut self.dirty) {
-            if let Some(live) = self.letters.get_mut(&id) {
+            if let Some(live) = self.letters.get_mut(&id)
+                && let Some(loaded) = &live.loaded
+            {
                 live.indexed = true;
-                changes.upserts.push((live.record.clone(), live.location));
+                changes.upserts.push((loaded.record.clone(), live.summary));
             }
         }
         changes.removals = std::mem::take(&mut self.removed);
@@ -313,8 +395,8 @@ impl Table {
         if *number == self.position.segment || total - living.min(total) < slack || oldest.octets * 2 > oldest.length {
             return Vec::new();
         }
-        let inside = |live: &&Live| live.location.at.segment == *number;
-        self.letters.values().filter(inside).take(at_most).map(|live| live.record.id).collect()
+        let inside = |(_, live): &(&LetterId, &Live)| u64::from(live.summary.location.segment) == *number;
+        self.letters.iter().filter(inside).take(at_most).map(|(id, _)| *id).collect()
     }
 
     /// Octets of the journal on disk, and of living frames in it.

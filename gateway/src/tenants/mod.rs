@@ -108,6 +108,15 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// A credential that nobody can sign in with.
+    #[cfg(test)]
+    pub(crate) fn for_tests(user: &str, tenant: TenantId) -> Self {
+        let scram = ScramKeys { salt: Vec::new(), iterations: 1, stored_key: [0; 32], server_key: [0; 32] };
+        let created = Timestamp::from_millis(0);
+        let (user, argon2id, networks) = (user.to_owned(), String::new(), Vec::new());
+        Self { user, tenant, argon2id, scram, networks, expires: None, created }
+    }
+
     /// May it be used from here, now?
     pub fn usable(&self, from: IpAddr, now: Timestamp) -> bool {
         let from = from.to_canonical();

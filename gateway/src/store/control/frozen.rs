@@ -32,14 +32,20 @@ impl ControlStore {
 
 /// A disk in memory that holds one snapshot file: nothing that happens on it outlives it.
 pub struct FrozenDisk {
-    snapshot: Vec<u8>,
+    snapshot: Option<Vec<u8>>,
     records: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
 }
 
 impl FrozenDisk {
     /// With this snapshot file.
     pub fn new(snapshot: Vec<u8>) -> Self {
-        Self { snapshot, records: Mutex::default() }
+        Self { snapshot: Some(snapshot), records: Mutex::default() }
+    }
+
+    /// With nothing on it.
+    #[cfg(test)]
+    pub(crate) fn empty() -> Self {
+        Self { snapshot: None, records: Mutex::default() }
     }
 }
 
@@ -82,7 +88,7 @@ impl ControlDisk for FrozenDisk {
     }
 
     fn read_snapshot(&self) -> Result<Option<Vec<u8>>, DiskError> {
-        Ok(Some(self.snapshot.clone()))
+        Ok(self.snapshot.clone())
     }
 
     fn append_snapshot(&self, _: &[u8]) -> Result<(), DiskError> {
