@@ -274,9 +274,7 @@ async fn act_on_domain(
     body: Bytes,
 ) -> Result<Response, Problem> {
     match domain_and_verb.rsplit_once(':') {
-        Some((domain, "check")) => {
-            Ok(Json(state.gateway.check_domain(&domain_name(domain)?).await?).into_response())
-        }
+        Some((domain, "check")) => Ok(Json(state.gateway.check_domain(&domain_name(domain)?).await?).into_response()),
         Some((domain, "rotate")) => rotate(state, domain_name(domain)?, &headers, &body).await,
         _ => Err(Problem::invalid("a domain is checked or its keys rotated: …/domains/DOMAIN:check|rotate")),
     }

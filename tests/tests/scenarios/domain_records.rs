@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use waxseal_tests::update_bind::Bind;
 use waxseal_tests::gateway::Gateway;
 use waxseal_tests::need::{self, Need};
 use waxseal_tests::setup::Setup;
+use waxseal_tests::update_bind::Bind;
 
 use crate::world::SOON;
 
@@ -89,7 +89,13 @@ fn records_are_published_by_a_signed_update() {
     let (server, secret) = (bind.address().to_string(), format!("file:{}", secret.display()));
     let publish = |more: &[&str]| {
         let mut words = vec!["domain", "publish", DOMAIN, "--provider", "rfc2136", "--zone", "example", "--server"];
-        words.extend([server.as_str(), "--key-name", waxseal_tests::update_bind::KEY_NAME, "--secret", secret.as_str()]);
+        words.extend([
+            server.as_str(),
+            "--key-name",
+            waxseal_tests::update_bind::KEY_NAME,
+            "--secret",
+            secret.as_str(),
+        ]);
         words.extend(more);
         gateway.cli(&words)
     };
