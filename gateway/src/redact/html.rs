@@ -4,6 +4,8 @@
 //! cell) and resolves entities; [`source`] keeps everything, resolves entities and escapes, and hides identifiers
 //! (class, id) that no one reads as text. Both take linear time whatever they are given.
 
+use std::borrow::Cow;
+
 use memchr::{memchr, memchr3, memmem};
 
 use super::chars::{CELL, URL};
@@ -45,23 +47,106 @@ fn shows_in_office(name: &str) -> Shows {
     }
 }
 
+/// How the tags of HTML show, by name.
+const TAGS: &[(&str, Shows)] = &[
+    ("a", Shows::Nothing),
+    ("abbr", Shows::Nothing),
+    ("address", Shows::Line),
+    ("article", Shows::Line),
+    ("aside", Shows::Line),
+    ("b", Shows::Nothing),
+    ("bdi", Shows::Nothing),
+    ("bdo", Shows::Nothing),
+    ("big", Shows::Nothing),
+    ("blockquote", Shows::Line),
+    ("body", Shows::Line),
+    ("br", Shows::Line),
+    ("caption", Shows::Line),
+    ("center", Shows::Line),
+    ("cite", Shows::Nothing),
+    ("code", Shows::Nothing),
+    ("data", Shows::Nothing),
+    ("dd", Shows::Line),
+    ("del", Shows::Nothing),
+    ("details", Shows::Line),
+    ("div", Shows::Line),
+    ("dl", Shows::Line),
+    ("dt", Shows::Line),
+    ("em", Shows::Nothing),
+    ("fieldset", Shows::Line),
+    ("figure", Shows::Line),
+    ("font", Shows::Nothing),
+    ("footer", Shows::Line),
+    ("form", Shows::Line),
+    ("h1", Shows::Line),
+    ("h2", Shows::Line),
+    ("h3", Shows::Line),
+    ("h4", Shows::Line),
+    ("h5", Shows::Line),
+    ("h6", Shows::Line),
+    ("head", Shows::Line),
+    ("header", Shows::Line),
+    ("hr", Shows::Line),
+    ("html", Shows::Line),
+    ("i", Shows::Nothing),
+    ("img", Shows::Nothing),
+    ("ins", Shows::Nothing),
+    ("kbd", Shows::Nothing),
+    ("label", Shows::Nothing),
+    ("legend", Shows::Line),
+    ("li", Shows::Line),
+    ("link", Shows::Line),
+    ("main", Shows::Line),
+    ("mark", Shows::Nothing),
+    ("meta", Shows::Line),
+    ("nav", Shows::Line),
+    ("nobr", Shows::Nothing),
+    ("noembed", Shows::Program),
+    ("ol", Shows::Line),
+    ("option", Shows::Cell),
+    ("p", Shows::Line),
+    ("pre", Shows::Line),
+    ("q", Shows::Nothing),
+    ("s", Shows::Nothing),
+    ("samp", Shows::Nothing),
+    ("script", Shows::Program),
+    ("section", Shows::Line),
+    ("select", Shows::Line),
+    ("small", Shows::Nothing),
+    ("span", Shows::Nothing),
+    ("strike", Shows::Nothing),
+    ("strong", Shows::Nothing),
+    ("style", Shows::Program),
+    ("sub", Shows::Nothing),
+    ("summary", Shows::Line),
+    ("sup", Shows::Nothing),
+    ("table", Shows::Line),
+    ("tbody", Shows::Line),
+    ("td", Shows::Cell),
+    ("template", Shows::Program),
+    ("text", Shows::Nothing),
+    ("textarea", Shows::Line),
+    ("th", Shows::Cell),
+    ("thead", Shows::Line),
+    ("time", Shows::Nothing),
+    ("title", Shows::Line),
+    ("tr", Shows::Line),
+    ("tspan", Shows::Nothing),
+    ("tt", Shows::Nothing),
+    ("u", Shows::Nothing),
+    ("ul", Shows::Line),
+    ("var", Shows::Nothing),
+    ("wbr", Shows::Nothing),
+];
+
 fn shows(name: &str, markup: Markup) -> Shows {
     if markup == Markup::Office {
         return shows_in_office(name);
     }
-    match name {
-        "br" | "p" | "div" | "li" | "ul" | "ol" | "dl" | "dt" | "dd" | "tr" | "table" | "tbody" | "thead" | "h1"
-        | "h2" | "h3" | "h4" | "h5" | "h6" | "hr" | "pre" | "blockquote" | "section" | "article" | "header"
-        | "footer" | "body" | "html" | "head" | "title" | "form" | "fieldset" | "address" | "center" | "main"
-        | "nav" | "aside" | "figure" | "caption" | "details" | "summary" | "legend" | "textarea" | "select"
-        | "meta" | "link" => Shows::Line,
-        "td" | "th" | "option" => Shows::Cell,
-        "script" | "style" | "template" | "noembed" => Shows::Program,
-        "b" | "i" | "u" | "s" | "a" | "em" | "strong" | "span" | "font" | "small" | "big" | "sub" | "sup" | "wbr"
-        | "code" | "tt" | "kbd" | "samp" | "var" | "mark" | "ins" | "del" | "abbr" | "bdi" | "bdo" | "label"
-        | "time" | "data" | "q" | "cite" | "img" | "nobr" | "strike" | "tspan" | "text" => Shows::Nothing,
-        _ if markup == Markup::Xml => Shows::Cell,
-        _ => Shows::Nothing,
+    match (TAGS.binary_search_by(|(known, _)| (*known).cmp(name)), markup) {
+        (Ok(at), _) => TAGS[at].1,
+        (Err(_), Markup::Xml) => Shows::Cell,
+        (Err(_), _) => Shows::Nothing,
     }
 }
 
@@ -87,10 +172,17 @@ fn tag_end(text: &str, start: usize) -> Option<usize> {
 }
 
 /// Name of the tag at `start`, in lower case, without slash.
-fn tag_name(text: &str, start: usize) -> String {
-    let name = text[start + 1..].trim_start_matches('/');
-    let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != ':' && c != '-').unwrap_or(name.len()).min(24);
-    name.get(..end).unwrap_or_default().to_ascii_lowercase()
+fn tag_name(text: &str, start: usize) -> Cow<'_, str> {
+    let slash = usize::from(text.as_bytes().get(start + 1) == Some(&b'/'));
+    lower(&text[start + 1 + slash..], 24)
+}
+
+/// The name that `text` begins with, of at most so many bytes, in lower case.
+fn lower(text: &str, most: usize) -> Cow<'_, str> {
+    let part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-' | b'_');
+    let len = text.as_bytes().iter().take(most).take_while(part).count();
+    let name = &text[..len];
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
 fn begins_tag(bytes: &[u8], at: usize) -> bool {
@@ -255,6 +347,10 @@ impl Reader<'_> {
 
 /// Does a style in the tag itself keep what would be a block in the line?
 fn is_inline(tag: &str) -> bool {
+    const SHORTEST: usize = "<p style=display:inline>".len();
+    if tag.len() < SHORTEST {
+        return false;
+    }
     memmem::find_iter(tag.as_bytes(), b"display").any(|at| {
         let rest = tag[at + 7..].trim_start();
         rest.strip_prefix(':').is_some_and(|value| value.trim_start().starts_with("inline"))
@@ -353,11 +449,11 @@ fn attributes(text: &str, start: usize, close: usize, builder: &mut ViewBuilder<
     let bytes = text.as_bytes();
     let mut at = start;
     while let Some(equals) = memchr(b'=', &bytes[at..close]).map(|found| at + found) {
-        let head = text[at..equals].trim_end();
-        let name_start =
-            head.rfind(|c: char| c.is_whitespace() || c == '/' || c == '"' || c == '\'').map_or(0, |i| i + 1);
-        let name = head.get(name_start..).unwrap_or_default().to_ascii_lowercase();
-        let blank = text[equals + 1..close].len() - text[equals + 1..close].trim_start().len();
+        let head = bytes[at..equals].trim_ascii_end();
+        let ends_name = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'"' | b'\'');
+        let name_start = at + head.iter().rposition(ends_name).map_or(0, |i| i + 1);
+        let name = text.get(name_start..equals).map_or(Cow::Borrowed(""), |name| lower(name, 40));
+        let blank = bytes[equals + 1..close].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         let mut value = equals + 1 + blank;
         let quote = bytes.get(value).copied().filter(|b| matches!(b, b'"' | b'\'') && value < close);
         let end = match quote {
@@ -365,7 +461,10 @@ fn attributes(text: &str, start: usize, close: usize, builder: &mut ViewBuilder<
                 value += 1;
                 memchr(quote, &bytes[value.min(close)..close]).map_or(close, |end| value + end)
             }
-            None => text[value..close].find(|c: char| c.is_whitespace() || c == '>').map_or(close, |end| value + end),
+            None => bytes[value..close]
+                .iter()
+                .position(|byte| byte.is_ascii_whitespace() || *byte == b'>')
+                .map_or(close, |end| value + end),
         };
         escapes::read(text, at, value, builder);
         if is_identifier(&name) {
@@ -399,6 +498,11 @@ mod tests {
         ] {
             assert_eq!(visible(html, Markup::Html).text(), text, "{html}");
         }
+    }
+
+    #[test]
+    fn the_table_of_tags_is_sorted() {
+        assert!(TAGS.is_sorted_by_key(|(name, _)| name));
     }
 
     #[test]

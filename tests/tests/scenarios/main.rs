@@ -16,6 +16,7 @@ mod notices;
 mod queue;
 mod receivers;
 mod redaction;
+mod redaction_corpus;
 mod refusals;
 mod senders;
 mod signatures;
