@@ -4,10 +4,13 @@
 //! cell) and resolves entities; [`source`] keeps everything, resolves entities and escapes, and hides identifiers
 //! (class, id) that no one reads as text. Both take linear time whatever they are given.
 
+mod tags;
+
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr3, memmem};
 
+use self::tags::TAGS;
 use super::chars::{CELL, URL};
 use super::escapes;
 use crate::message::{View, ViewBuilder};
@@ -46,98 +49,6 @@ fn shows_in_office(name: &str) -> Shows {
         _ => Shows::Nothing,
     }
 }
-
-/// How the tags of HTML show, by name.
-const TAGS: &[(&str, Shows)] = &[
-    ("a", Shows::Nothing),
-    ("abbr", Shows::Nothing),
-    ("address", Shows::Line),
-    ("article", Shows::Line),
-    ("aside", Shows::Line),
-    ("b", Shows::Nothing),
-    ("bdi", Shows::Nothing),
-    ("bdo", Shows::Nothing),
-    ("big", Shows::Nothing),
-    ("blockquote", Shows::Line),
-    ("body", Shows::Line),
-    ("br", Shows::Line),
-    ("caption", Shows::Line),
-    ("center", Shows::Line),
-    ("cite", Shows::Nothing),
-    ("code", Shows::Nothing),
-    ("data", Shows::Nothing),
-    ("dd", Shows::Line),
-    ("del", Shows::Nothing),
-    ("details", Shows::Line),
-    ("div", Shows::Line),
-    ("dl", Shows::Line),
-    ("dt", Shows::Line),
-    ("em", Shows::Nothing),
-    ("fieldset", Shows::Line),
-    ("figure", Shows::Line),
-    ("font", Shows::Nothing),
-    ("footer", Shows::Line),
-    ("form", Shows::Line),
-    ("h1", Shows::Line),
-    ("h2", Shows::Line),
-    ("h3", Shows::Line),
-    ("h4", Shows::Line),
-    ("h5", Shows::Line),
-    ("h6", Shows::Line),
-    ("head", Shows::Line),
-    ("header", Shows::Line),
-    ("hr", Shows::Line),
-    ("html", Shows::Line),
-    ("i", Shows::Nothing),
-    ("img", Shows::Nothing),
-    ("ins", Shows::Nothing),
-    ("kbd", Shows::Nothing),
-    ("label", Shows::Nothing),
-    ("legend", Shows::Line),
-    ("li", Shows::Line),
-    ("link", Shows::Line),
-    ("main", Shows::Line),
-    ("mark", Shows::Nothing),
-    ("meta", Shows::Line),
-    ("nav", Shows::Line),
-    ("nobr", Shows::Nothing),
-    ("noembed", Shows::Program),
-    ("ol", Shows::Line),
-    ("option", Shows::Cell),
-    ("p", Shows::Line),
-    ("pre", Shows::Line),
-    ("q", Shows::Nothing),
-    ("s", Shows::Nothing),
-    ("samp", Shows::Nothing),
-    ("script", Shows::Program),
-    ("section", Shows::Line),
-    ("select", Shows::Line),
-    ("small", Shows::Nothing),
-    ("span", Shows::Nothing),
-    ("strike", Shows::Nothing),
-    ("strong", Shows::Nothing),
-    ("style", Shows::Program),
-    ("sub", Shows::Nothing),
-    ("summary", Shows::Line),
-    ("sup", Shows::Nothing),
-    ("table", Shows::Line),
-    ("tbody", Shows::Line),
-    ("td", Shows::Cell),
-    ("template", Shows::Program),
-    ("text", Shows::Nothing),
-    ("textarea", Shows::Line),
-    ("th", Shows::Cell),
-    ("thead", Shows::Line),
-    ("time", Shows::Nothing),
-    ("title", Shows::Line),
-    ("tr", Shows::Line),
-    ("tspan", Shows::Nothing),
-    ("tt", Shows::Nothing),
-    ("u", Shows::Nothing),
-    ("ul", Shows::Line),
-    ("var", Shows::Nothing),
-    ("wbr", Shows::Nothing),
-];
 
 fn shows(name: &str, markup: Markup) -> Shows {
     if markup == Markup::Office {
