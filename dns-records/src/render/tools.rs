@@ -33,7 +33,7 @@ fn zone_data(record: &DnsRecord) -> String {
 }
 
 /// Records of one name and type together, in the order of the set; tools know sets only.
-fn grouped<'r>(set: &'r RecordSet, keep: impl Fn(&DnsRecord) -> bool) -> Vec<Vec<&'r DnsRecord>> {
+fn grouped(set: &RecordSet, keep: impl Fn(&DnsRecord) -> bool) -> Vec<Vec<&DnsRecord>> {
     let mut groups: Vec<Vec<&DnsRecord>> = Vec::new();
     for record in set.records.iter().filter(|record| keep(record)) {
         let same =
