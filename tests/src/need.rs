@@ -98,7 +98,7 @@ impl Need {
             Self::Python => program("python3"),
             Self::Dkimpy => peers().join("venv/bin/dkimverify").exists(),
             Self::Nodemailer => program("node") && peers().join("node/node_modules/nodemailer").exists(),
-            Self::Bind => program("named") && program("dnssec-signzone"),
+            Self::Bind => program("named") && program("dnssec-signzone") && program("nsupdate"),
             Self::FakeTime => fake_time_library().is_some(),
             Self::OwnFileSystem => is_root() && crate::disk::can_mount(),
         }

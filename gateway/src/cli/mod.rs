@@ -13,6 +13,7 @@ mod domain;
 mod domain_check;
 mod domain_publish;
 mod exit;
+mod kek;
 pub(crate) mod letter_file;
 mod post;
 mod print;
@@ -71,6 +72,8 @@ enum Command {
     Route(route::RouteArgs),
     /// The store on disk.
     Store(store::StoreArgs),
+    /// The key-encryption key.
+    Kek(kek::KekArgs),
     /// Backups: copies of control data and queue, sealed as they are.
     Backup(backup::BackupArgs),
     Redact(redact::RedactArgs),
@@ -99,6 +102,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Author(args) => post::run_author(args),
         Command::Route(args) => route::run(&args),
         Command::Store(args) => store::run(&args),
+        Command::Kek(args) => kek::run(args),
         Command::Backup(args) => backup::run(&args),
         Command::Redact(args) => redact::run(&args),
         Command::Sign(args) => crate::run::sign_file(&args),

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use super::Gateway;
 use crate::admin::backup::{self, BackupError};
 use crate::admin::ports::{
-    AdminError, AdminResult, BackupReport, DamagedRecord, GatewayControl, Health, StoreCheck, StoreCheckReport,
+    AdminError, AdminResult, BackupReport, DamagedRecord, GatewayControl, Health, KekReport, StoreCheck,
+    StoreCheckReport,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::message::DomainName;
@@ -41,6 +42,10 @@ impl GatewayControl for Gateway {
 
     async fn check_domain(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Report> {
         self.examine_domain(domain).await
+    }
+
+    fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport> {
+        self.rotate_kek_to(reference, by)
     }
 
     async fn health(&self) -> Health {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use waxseal_tests::bind::Bind;
 use waxseal_tests::gateway::Gateway;
+use waxseal_tests::named::{KEY_NAME, KEY_SECRET, Named};
 use waxseal_tests::need::{self, Need};
 use waxseal_tests::setup::Setup;
 
@@ -46,7 +46,7 @@ fn records_are_published_checked_and_missed() {
     if !need::all(&[Need::Bind, Need::ZoneTools]) {
         return;
     }
-    let bind = Bind::start("example");
+    let bind = Named::start("example");
     let gateway = gateway(bind.address());
     let before = gateway.cli(&["domain", "check", DOMAIN, "--json"]);
     assert_eq!(before.code, 3, "{}", before.stderr);
@@ -82,14 +82,14 @@ fn records_are_published_by_a_signed_update() {
     if !need::all(&[Need::Bind, Need::ZoneTools]) {
         return;
     }
-    let bind = Bind::start("example");
+    let bind = Named::start("example");
     let gateway = gateway(bind.address());
     let secret = gateway.folder().join("tsig");
-    std::fs::write(&secret, waxseal_tests::bind::KEY_SECRET).unwrap();
+    std::fs::write(&secret, KEY_SECRET).unwrap();
     let (server, secret) = (bind.address().to_string(), format!("file:{}", secret.display()));
     let publish = |more: &[&str]| {
         let mut words = vec!["domain", "publish", DOMAIN, "--provider", "rfc2136", "--zone", "example", "--server"];
-        words.extend([server.as_str(), "--key-name", waxseal_tests::bind::KEY_NAME, "--secret", secret.as_str()]);
+        words.extend([server.as_str(), "--key-name", KEY_NAME, "--secret", secret.as_str()]);
         words.extend(more);
         gateway.cli(&words)
     };
@@ -167,7 +167,7 @@ fn zone_files_are_loaded_by_bind() {
     if !need::all(&[Need::Bind, Need::ZoneTools]) {
         return;
     }
-    let bind = Bind::start("example");
+    let bind = Named::start("example");
     let gateway = gateway(bind.address());
     for format in ["bind", "cloudflare"] {
         let zone = format!(

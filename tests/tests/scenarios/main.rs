@@ -11,6 +11,8 @@ mod delivery;
 mod delivery_faults;
 mod domain_records;
 mod durability;
+mod kek;
+mod keys;
 mod lifecycle;
 mod mails;
 mod mta_sts;
