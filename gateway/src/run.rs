@@ -109,9 +109,9 @@ impl Gateway {
         let tls = tls::slot(&config)?;
 
         let courier = delivery::open_courier(&config, &registry, clock.clone())?;
-        let steward = keys::open_steward(&config, &registry, &store, clock.clone())?;
         let zones = HickoryZones::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?;
         let examiner = examine::Examiner::new(Arc::new(zones), clock.clone());
+        let steward = keys::open_steward(&config, &registry, &store, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let scheduler = Scheduler::new(SchedulerParts {
             store: store.clone(),

@@ -117,7 +117,6 @@ impl Need {
                 program("chromium") && program("node") && has("playwright-core") && has("axe-core")
             }
             Self::OidcProvider => program("node") && peers().join("node/node_modules/oidc-provider").exists(),
-            Self::Bind => program("named") && program("dnssec-signzone"),
             Self::Office => ["soffice", "qpdf", "pdftotext"].into_iter().all(program),
             Self::FakeTime => fake_time_library().is_some(),
             Self::OwnFileSystem => is_root() && crate::disk::can_mount(),

@@ -243,15 +243,62 @@ mod tests {
             set.records.iter().map(|record| record.required).collect::<Vec<_>>(),
             [true, false, true, true, false]
         );
-        for format in ["json", "text", "bind", "csv"] {
+        for format in [
+            "json",
+            "text",
+            "bind",
+            "csv",
+            "cloudflare",
+            "route53",
+            "terraform-route53",
+            "terraform-cloudflare",
+            "octodns",
+            "dnscontrol",
+            "nsupdate",
+            "external-dns",
+        ] {
             let text = render(&set, format.parse().unwrap());
             for record in &set.records {
-                assert!(text.contains(&record.owner), "{format}: {text}");
+                let relative = relative(&record.owner, &set.domain);
+                assert!(text.contains(&record.owner) || text.contains(relative), "{format}: {text}");
             }
         }
         assert!("yaml".parse::<Format>().is_err());
         let spf: SpfRecord = set.records[3].value.parse().unwrap();
         assert_eq!(spf.to_string(), "v=spf1 ip4:192.0.2.10 ip6:2001:db8::10 -all");
+    }
+
+    #[test]
+    fn long_texts_are_cut_as_each_tool_wants_them() {
+        let set = set();
+        let long = &set.records[0].value;
+        let (first, rest) = long.split_at(255);
+        let text = |format: &str| render(&set, format.parse().unwrap());
+        assert!(text("cloudflare").contains(&format!("\"{first}\" \"{rest}\"")));
+        assert!(text("route53").contains(&format!("\\\"{first}\\\" \\\"{rest}\\\"")));
+        assert!(text("terraform-route53").contains(&format!("{first}\\\"\\\"{rest}")));
+        assert!(text("terraform-cloudflare").contains(&format!("\"{long}\"")));
+        assert!(text("dnscontrol").contains(&format!("\"{long}\"")));
+        assert!(text("octodns").contains(&long.replace(';', "\\\\;")));
+        assert!(text("nsupdate").contains(&format!("TXT \"{first}\" \"{rest}\"")));
+    }
+
+    #[test]
+    fn tools_that_replace_sets_keep_off_the_domains_own_name() {
+        let operator = Operator { egress: vec!["192.0.2.10".parse().unwrap()], ..Operator::default() };
+        let records = records_for("example.com", &[], None, &operator);
+        let set = RecordSet { domain: "example.com".to_owned(), records };
+        let batch: serde_json::Value = serde_json::from_str(&render(&set, Format::Route53)).unwrap();
+        let names: Vec<&str> = batch["Changes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c["ResourceRecordSet"]["Name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, ["_dmarc.example.com."]);
+        for format in [Format::Nsupdate, Format::TerraformRoute53, Format::ExternalDns] {
+            assert!(render(&set, format).contains("merge by hand"), "{format:?}");
+        }
     }
 
     #[test]

@@ -175,9 +175,26 @@ pub(super) fn terraform_cloudflare(set: &RecordSet) -> String {
     terraform(set, &rows.collect::<Vec<_>>(), resource)
 }
 
+/// A name in pieces of text and number, so that `wax2` sorts before `wax10`.
+type Natural = Vec<(String, Option<u64>)>;
+
+fn natural(name: &str) -> Natural {
+    let mut pieces = Natural::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (text, after) = rest.split_at(digits);
+        let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+        let (number, after) = after.split_at(end);
+        pieces.push((text.to_owned(), number.parse().ok()));
+        rest = after;
+    }
+    pieces
+}
+
 /// A zone of octoDNS' YAML source: semicolons escaped, which is its default and an error when done twice.
 pub(super) fn octodns(set: &RecordSet) -> String {
-    let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut names: BTreeMap<Natural, (&str, Vec<String>)> = BTreeMap::new();
     for group in grouped(set, |_| true) {
         let name = relative(&group[0].owner, &set.domain);
         let values: Vec<String> = group
@@ -191,7 +208,8 @@ pub(super) fn octodns(set: &RecordSet) -> String {
                 _ => string(&zone_data(record)),
             })
             .collect();
-        let mut text = format!("  - type: {}\n    ttl: {}\n", group[0].record_type.as_str(), group[0].ttl);
+        // octoDNS refuses keys that are not sorted.
+        let mut text = format!("  - ttl: {}\n    type: {}\n", group[0].ttl, group[0].record_type.as_str());
         if group[0].record_type == RecordType::Cname {
             let _ = writeln!(text, "    value: {}", values[0]);
         } else {
@@ -200,10 +218,11 @@ pub(super) fn octodns(set: &RecordSet) -> String {
                 let _ = writeln!(text, "      - {value}");
             }
         }
-        names.entry(if name == "@" { "" } else { name }).or_default().push(text);
+        let name = if name == "@" { "" } else { name };
+        names.entry(natural(name)).or_insert_with(|| (name, Vec::new())).1.push(text);
     }
     let mut out = format!("---\n# Mail records of {}.\n", set.domain);
-    for (name, sets) in names {
+    for (name, sets) in names.into_values() {
         let _ = writeln!(out, "{}:", string(name));
         out.push_str(&sets.concat());
     }

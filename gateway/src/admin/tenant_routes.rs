@@ -266,7 +266,7 @@ async fn new_key(
     Ok(Json(made??))
 }
 
-/// `POST /v1/domains/{domain}:check|rotate`; the router takes whole segments, so the verb is split off here.
+/// `POST /v1/domains/{domain}:rotate|check`; the router takes whole segments, so the verb is split off here.
 async fn act_on_domain(
     State(state): State<AdminState>,
     Path(domain_and_verb): Path<String>,
@@ -274,14 +274,15 @@ async fn act_on_domain(
     body: Bytes,
 ) -> Result<Response, Problem> {
     match domain_and_verb.rsplit_once(':') {
+        Some((domain, "rotate")) => {
+            Ok(rotate_keys(state, domain_name(domain)?, by(&headers), &body).await?.into_response())
+        }
         Some((domain, "check")) => Ok(Json(state.gateway.check_domain(&domain_name(domain)?).await?).into_response()),
-        Some((domain, "rotate")) => rotate(state, domain_name(domain)?, &headers, &body).await,
-        _ => Err(Problem::invalid("a domain is checked or its keys rotated: …/domains/DOMAIN:check|rotate")),
+        _ => Err(Problem::invalid("a domain can be checked, and its keys rotated: …/domains/DOMAIN:check or :rotate")),
     }
 }
 
-async fn rotate(state: AdminState, domain: DomainName, headers: &HeaderMap, body: &Bytes) -> Result<Response, Problem> {
-    let by = by(headers);
+async fn rotate_keys(state: AdminState, domain: DomainName, by: String, body: &Bytes) -> Answer<ApplyReport> {
     let request: RotateRequest = if body.is_empty() { RotateRequest::default() } else { json(body)? };
     let reason = request.reason.trim().to_owned();
     if request.now && reason.is_empty() {

@@ -39,12 +39,12 @@ impl GatewayControl for Gateway {
         self.reload_files().await
     }
 
-    fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport> {
-        self.rotate_kek_to(reference, by)
-    }
-
     async fn check_domain(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Report> {
         self.examine_domain(domain).await
+    }
+
+    fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport> {
+        self.rotate_kek_to(reference, by)
     }
 
     async fn health(&self) -> Health {

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use serde_json::Value;
 use waxseal_tests::gateway::Gateway;
+use waxseal_tests::named::{KEY_NAME, KEY_SECRET, Named};
 use waxseal_tests::need::{self, Need};
 use waxseal_tests::setup::Setup;
-use waxseal_tests::update_bind::Bind;
 
 use crate::world::SOON;
 
@@ -46,7 +46,7 @@ fn records_are_published_checked_and_missed() {
     if !need::all(&[Need::Bind, Need::ZoneTools]) {
         return;
     }
-    let bind = Bind::start("example");
+    let bind = Named::start("example");
     let gateway = gateway(bind.address());
     let before = gateway.cli(&["domain", "check", DOMAIN, "--json"]);
     assert_eq!(before.code, 3, "{}", before.stderr);
@@ -82,20 +82,14 @@ fn records_are_published_by_a_signed_update() {
     if !need::all(&[Need::Bind, Need::ZoneTools]) {
         return;
     }
-    let bind = Bind::start("example");
+    let bind = Named::start("example");
     let gateway = gateway(bind.address());
     let secret = gateway.folder().join("tsig");
-    std::fs::write(&secret, waxseal_tests::update_bind::KEY_SECRET).unwrap();
+    std::fs::write(&secret, KEY_SECRET).unwrap();
     let (server, secret) = (bind.address().to_string(), format!("file:{}", secret.display()));
     let publish = |more: &[&str]| {
         let mut words = vec!["domain", "publish", DOMAIN, "--provider", "rfc2136", "--zone", "example", "--server"];
-        words.extend([
-            server.as_str(),
-            "--key-name",
-            waxseal_tests::update_bind::KEY_NAME,
-            "--secret",
-            secret.as_str(),
-        ]);
+        words.extend([server.as_str(), "--key-name", KEY_NAME, "--secret", secret.as_str()]);
         words.extend(more);
         gateway.cli(&words)
     };
@@ -123,6 +117,37 @@ fn records_are_published_by_a_signed_update() {
     assert!(values.as_array().unwrap().contains(&"other".into()), "{values}");
 }
 
+#[test]
+fn a_saved_check_replays_without_a_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("check.json");
+    let fixture = |values: &str| {
+        format!(
+            r#"{{"expectations": {{"domain": "acme.example", "hostname": "mx1.relay.example", "records": [
+                {{"owner": "_dmarc.acme.example", "type": "TXT", "value": "v=DMARC1; p=none", "ttl": 300,
+                 "purpose": "dmarc", "required": false}}]}},
+             "answers": [{{"name": "_dmarc.acme.example", "type": "TXT",
+                 "vantage": {{"kind": "authoritative", "name": "ns1.acme.example", "address": "192.0.2.53:53"}},
+                 "reply": {{"outcome": "records", "records": [{values}]}}}}],
+             "at": "2026-11-23T14:05:00Z"}}"#
+        )
+    };
+    let run = |values: &str| {
+        std::fs::write(&file, fixture(values)).unwrap();
+        let mut command = Command::new(waxseal_tests::gateway::binary());
+        command.args(["domain", "check", "--json", "--fixture"]).arg(&file).output().unwrap()
+    };
+    let one = r#"{"value": "v=DMARC1; p=reject", "ttl": 60}"#;
+    let good = run(one);
+    assert_eq!(good.status.code(), Some(0), "{}", String::from_utf8_lossy(&good.stderr));
+    let twice = run(&format!("{one}, {one}"));
+    assert_eq!(twice.status.code(), Some(3));
+    let report: Value = serde_json::from_slice(&twice.stdout).unwrap();
+    assert_eq!(finding(&report, "dmarc")["status"], "duplicate");
+    assert_eq!(report["checked"], "2026-11-23T14:05:00Z");
+    assert_eq!(run("nonsense").status.code(), Some(2));
+}
+
 /// Runs a program of `venv` on `script`, with the text of a format in a file; its output.
 fn python(folder: &Path, script: &str, text: &str) -> String {
     let file = folder.join("records");
@@ -142,7 +167,7 @@ fn zone_files_are_loaded_by_bind() {
     if !need::all(&[Need::Bind, Need::ZoneTools]) {
         return;
     }
-    let bind = Bind::start("example");
+    let bind = Named::start("example");
     let gateway = gateway(bind.address());
     for format in ["bind", "cloudflare"] {
         let zone = format!(

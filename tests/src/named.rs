@@ -1,4 +1,5 @@
-//! BIND as the authoritative server of a zone: Debian's named on a loopback port, updated by nsupdate with TSIG.
+//! BIND as the server of one zone that is empty at first, for whoever has the TSIG key: by nsupdate, or by the program
+//! under test. [`crate::bind`] has several zones and addresses.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -16,13 +17,13 @@ pub const KEY_NAME: &str = "waxseal-test";
 pub const KEY_SECRET: &str = "c2VjcmV0IG9mIGEgdGVzdCB0aGF0IG5vYm9keSBrZWVwcw==";
 
 /// A running named; ends with the value.
-pub struct Bind {
+pub struct Named {
     folder: TempDir,
     port: u16,
     child: Child,
 }
 
-impl Bind {
+impl Named {
     /// Serves `origin` with nothing but its SOA and NS records; whoever has the key may change it.
     pub fn start(origin: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("waxseal-bind-").tempdir().expect("a temporary folder");
@@ -47,9 +48,9 @@ impl Bind {
             .stderr(std::fs::File::create(folder.path().join("log")).expect("the folder is writable"))
             .spawn()
             .expect("named runs");
-        let bind = Self { folder, port, child };
-        bind.wait();
-        bind
+        let named = Self { folder, port, child };
+        named.wait();
+        named
     }
 
     fn wait(&self) {
@@ -90,7 +91,7 @@ impl Bind {
     }
 }
 
-impl Drop for Bind {
+impl Drop for Named {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
