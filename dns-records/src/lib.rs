@@ -7,6 +7,7 @@ mod answers;
 pub mod check;
 mod dkim;
 mod dmarc;
+pub mod plan;
 mod records;
 mod render;
 mod small;

@@ -8,6 +8,7 @@ mod checks;
 mod control;
 mod delivery;
 mod error;
+mod examine;
 mod kek;
 mod keys;
 mod posts;
@@ -47,6 +48,7 @@ use crate::tenants::Registry;
 use crate::tenants::steward::Steward;
 use crate::threads::Processors;
 use crate::web::accounts::Accounts;
+use crate::zones::HickoryZones;
 
 pub use error::RunError;
 pub use restore::{read_kek_of, restore_backup};
@@ -68,6 +70,7 @@ pub struct Gateway {
     steward: Arc<Steward>,
     posts: Arc<Posts>,
     tls: TlsSlot,
+    examiner: examine::Examiner,
     accounts: Arc<Accounts>,
     addresses: Vec<(String, SocketAddr)>,
     stop_doors: watch::Sender<bool>,
@@ -103,6 +106,8 @@ impl Gateway {
         let tls = tls::slot(&config)?;
 
         let courier = delivery::open_courier(&config, &registry, clock.clone())?;
+        let zones = HickoryZones::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?;
+        let examiner = examine::Examiner::new(Arc::new(zones), clock.clone());
         let steward = keys::open_steward(&config, &registry, &store, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let scheduler = Scheduler::new(SchedulerParts {
@@ -150,6 +155,7 @@ impl Gateway {
             steward,
             posts,
             tls,
+            examiner,
             accounts,
             addresses,
             stop_doors,
@@ -162,6 +168,7 @@ impl Gateway {
         doors.extend(gateway.serve_web(web, pipeline, &clock)?);
         rest.push(gateway.serve_control(control, &clock));
         rest.push(tokio::spawn(gateway.clone().sweep_accounts(gateway.stop_rest.subscribe())));
+        rest.push(tokio::spawn(gateway.clone().watch_domains(gateway.stop_rest.subscribe())));
         rest.push(tokio::spawn(gateway.clone().watch_gauges(gateway.stop_rest.subscribe())));
         *gateway.doors.lock() = doors;
         *gateway.rest.lock() = rest;

@@ -13,6 +13,7 @@ pub mod dns;
 pub mod gateway;
 pub mod https;
 pub mod load;
+pub mod named;
 pub mod need;
 pub mod peers;
 pub mod receiver;

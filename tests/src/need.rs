@@ -17,6 +17,12 @@ pub enum Need {
     Postfix,
     /// smtp-source and smtp-sink, which come with Postfix.
     SmtpTools,
+    /// nsupdate and named-checkzone, which come with BIND.
+    ZoneTools,
+    /// octoDNS, python-hcl2 and PyYAML in the virtual environment under target/peers.
+    DnsTools,
+    /// Node.js.
+    Node,
     /// OpenDKIM, as a verifier.
     OpenDkim,
     /// swaks.
@@ -46,6 +52,9 @@ impl fmt::Display for Need {
         f.write_str(match self {
             Self::Postfix => "Postfix and root",
             Self::SmtpTools => "smtp-source and smtp-sink",
+            Self::ZoneTools => "nsupdate and named-checkzone",
+            Self::DnsTools => "octoDNS, python-hcl2 and PyYAML",
+            Self::Node => "Node.js",
             Self::OpenDkim => "OpenDKIM",
             Self::Swaks => "swaks",
             Self::Exim => "Exim and root",
@@ -86,6 +95,9 @@ impl Need {
         match self {
             Self::Postfix => is_root() && program("postfix"),
             Self::SmtpTools => program("smtp-source") && program("smtp-sink"),
+            Self::ZoneTools => program("nsupdate") && program("named-checkzone"),
+            Self::DnsTools => peers().join("venv/dns-tools").exists(),
+            Self::Node => program("node"),
             Self::OpenDkim => program("opendkim"),
             Self::Swaks => program("swaks"),
             Self::Exim => is_root() && peers().join("exim/usr/sbin/exim4").exists(),

@@ -69,8 +69,8 @@ fn discover(scene: &Scene, domain: &str) -> Option<Result<Option<Found>, String>
             Step::Failed => return Some(Err(name)),
             Step::Nothing => {}
             Step::Record(record) => {
-                let last = record.public_suffix == PublicSuffix::No
-                    || (record.public_suffix == PublicSuffix::Yes && name != domain);
+                // The domain's own record decides alone; above it, `psd=` says where the walk ends.
+                let last = name == domain || record.public_suffix != PublicSuffix::Unknown;
                 records.push((name, record));
                 if last {
                     break;

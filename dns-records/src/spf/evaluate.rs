@@ -16,6 +16,8 @@ pub const LOOKUPS_MAX: usize = 10;
 const VOID_MAX: usize = 2;
 /// The same section: hosts of an MX, names of a PTR.
 const HOSTS_MAX: usize = 10;
+/// Includes that are weighed at most: records of strangers may multiply without end.
+const WEIGHED_MAX: usize = 200;
 /// Includes inside includes: the look-up limit ends them first, this only guards the stack.
 const DEPTH_MAX: usize = 12;
 
@@ -84,8 +86,9 @@ pub fn evaluate(query: SpfQuery, lookup: &dyn Fn(&str, RecordType) -> Lookup) ->
 /// their counts, heaviest first, and the sum. `None` while look-ups are missing.
 pub fn weigh(record: &SpfRecord, lookup: &dyn Fn(&str, RecordType) -> Lookup) -> Option<(usize, Vec<(String, usize)>)> {
     let mut parts = Vec::new();
+    let mut budget = WEIGHED_MAX;
     for term in &record.terms {
-        let weight = weight(term, lookup, 0)?;
+        let weight = weight(term, lookup, 0, &mut budget)?;
         if weight > 0 {
             parts.push((term.to_string(), weight));
         }
@@ -94,14 +97,20 @@ pub fn weigh(record: &SpfRecord, lookup: &dyn Fn(&str, RecordType) -> Lookup) ->
     Some((parts.iter().map(|(_, weight)| weight).sum(), parts))
 }
 
-fn weight(term: &SpfTerm, lookup: &dyn Fn(&str, RecordType) -> Lookup, depth: usize) -> Option<usize> {
+fn weight(
+    term: &SpfTerm,
+    lookup: &dyn Fn(&str, RecordType) -> Lookup,
+    depth: usize,
+    budget: &mut usize,
+) -> Option<usize> {
     let domain = match term {
         SpfTerm::Directive(_, Mechanism::Include(domain)) | SpfTerm::Modifier(Modifier::Redirect(domain)) => domain,
         SpfTerm::Directive(_, Mechanism::All | Mechanism::Ip4(..) | Mechanism::Ip6(..)) => return Some(0),
         SpfTerm::Directive(..) => return Some(1),
         SpfTerm::Modifier(_) => return Some(0),
     };
-    if domain.as_str().contains('%') || depth >= DEPTH_MAX {
+    *budget = budget.saturating_sub(1);
+    if domain.as_str().contains('%') || depth >= DEPTH_MAX || *budget == 0 {
         return Some(1);
     }
     match lookup(domain.as_str(), RecordType::Txt) {
@@ -109,7 +118,7 @@ fn weight(term: &SpfTerm, lookup: &dyn Fn(&str, RecordType) -> Lookup, depth: us
         Lookup::Failed => Some(1),
         Lookup::Values(values) => {
             let record = values.iter().find_map(|value| value.parse::<SpfRecord>().ok()).unwrap_or_default();
-            let below: Option<usize> = record.terms.iter().map(|term| weight(term, lookup, depth + 1)).sum();
+            let below: Option<usize> = record.terms.iter().map(|term| weight(term, lookup, depth + 1, budget)).sum();
             Some(1 + below?)
         }
     }
@@ -431,6 +440,10 @@ mod tests {
         let (sum, parts) = weigh(&record, &zone).unwrap();
         assert_eq!((sum, parts[0].0.as_str(), parts[0].1), (14, "include:many.example", 12));
         assert_eq!(weigh(&record, &|_, _| Lookup::Pending), None);
+        // A record that includes itself ten times is weighed in no time.
+        let itself = ["include:x.example"; 10].join(" ");
+        let everywhere = |_: &str, _: RecordType| Lookup::Values(vec![format!("v=spf1 {itself} -all")]);
+        assert!(weigh(&format!("v=spf1 {itself} -all").parse().unwrap(), &everywhere).unwrap().0 > LOOKUPS_MAX);
     }
 
     #[test]

@@ -333,6 +333,11 @@ impl GatewayControl for Fake {
     async fn reload(&self) -> Result<Vec<String>, String> {
         self.sick.clone().map_or_else(|| Ok(vec!["certificates read again".into()]), Err)
     }
+    async fn check_domain(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Report> {
+        self.ask(format!("check {domain}"));
+        let checked = "2026-11-23T14:05:09Z".to_owned();
+        Ok(waxseal_dns::check::Report { domain: domain.to_string(), checked, ok: true, findings: Vec::new() })
+    }
     fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport> {
         self.ask(format!("rotate the KEK to {reference} by {by}"));
         Ok(KekReport { before: "01".into(), now: "02".into(), changed: true, configured: false })

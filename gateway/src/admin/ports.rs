@@ -286,6 +286,9 @@ pub trait GatewayControl: Send + Sync + 'static {
     /// Reads configuration and certificates again. On an error everything stays as it was.
     async fn reload(&self) -> Result<Vec<String>, String>;
 
+    /// Checks a domain's records in DNS, within a deadline of its own.
+    async fn check_domain(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Report>;
+
     /// Wraps every data key under the key that `reference` names. Blocks on the disk.
     fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport>;
 

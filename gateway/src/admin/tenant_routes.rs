@@ -266,18 +266,24 @@ async fn new_key(
     Ok(Json(made??))
 }
 
-/// `POST /v1/domains/{domain}:rotate`.
+/// `POST /v1/domains/{domain}:rotate|check`; the router takes whole segments, so the verb is split off here.
 async fn act_on_domain(
     State(state): State<AdminState>,
     Path(domain_and_verb): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer<ApplyReport> {
-    let Some((domain, "rotate")) = domain_and_verb.rsplit_once(':') else {
-        return Err(Problem::invalid("a domain's keys can be rotated: …/domains/DOMAIN:rotate"));
-    };
-    let (by, domain) = (by(&headers), domain_name(domain)?);
-    let request: RotateRequest = if body.is_empty() { RotateRequest::default() } else { json(&body)? };
+) -> Result<Response, Problem> {
+    match domain_and_verb.rsplit_once(':') {
+        Some((domain, "rotate")) => {
+            Ok(rotate_keys(state, domain_name(domain)?, by(&headers), &body).await?.into_response())
+        }
+        Some((domain, "check")) => Ok(Json(state.gateway.check_domain(&domain_name(domain)?).await?).into_response()),
+        _ => Err(Problem::invalid("a domain can be checked, and its keys rotated: …/domains/DOMAIN:check or :rotate")),
+    }
+}
+
+async fn rotate_keys(state: AdminState, domain: DomainName, by: String, body: &Bytes) -> Answer<ApplyReport> {
+    let request: RotateRequest = if body.is_empty() { RotateRequest::default() } else { json(body)? };
     let reason = request.reason.trim().to_owned();
     if request.now && reason.is_empty() {
         return Err(Problem::invalid("a rotation at once revokes keys: say why (reason)"));

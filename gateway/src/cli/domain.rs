@@ -1,9 +1,11 @@
-//! `waxseal domain add|list|records|remove`.
+//! `waxseal domain add|list|records|check|publish|remove`.
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
 use super::control::{ConsentArgs, GatewayArgs, ListArgs, print_changes};
-use super::{CliError, print};
+use super::{CliError, domain_check, domain_publish, print};
 use crate::admin::client::{query, segment};
 use crate::admin::ports::{ApplyReport, DomainSummary};
 use crate::admin::tenant_routes::NewDomainRequest;
@@ -68,6 +70,30 @@ enum Verb {
         #[arg(long, default_value = "text", value_parser = FORMATS)]
         format: String,
     },
+    /// Check the records in DNS; exit status 3 if there is something to do.
+    #[command(
+        after_help = "Examples:\n  waxseal domain check acme.example\n  waxseal domain check acme.example --watch\n  \
+                            waxseal domain check --fixture saved-check.json --json"
+    )]
+    Check {
+        /// The domain.
+        #[arg(required_unless_present = "fixture")]
+        domain: Option<String>,
+        /// Check again and again, ever less often, until there is nothing left to do.
+        #[arg(long)]
+        watch: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Replay a saved check: expectations, answers and time in one JSON file. Asks nobody.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["domain", "watch"])]
+        fixture: Option<PathBuf>,
+    },
+    /// Publish the records at a DNS host: shows the plan, then adds what is missing. What removes something needs --yes.
+    #[command(after_help = "Examples:\n  waxseal domain publish acme.example --provider cloudflare \
+                            --secret file:/etc/waxseal/dns-token --plan\n  waxseal domain publish acme.example \
+                            --provider rfc2136 --server 192.0.2.53:53 --key-name waxseal --secret cred:tsig")]
+    Publish(Box<domain_publish::PublishArgs>),
     /// Remove a domain with its keys.
     #[command(after_help = "Example:\n  waxseal domain remove acme.example --yes")]
     Remove {
@@ -113,6 +139,11 @@ pub(super) fn run(args: DomainArgs) -> Result<(), CliError> {
             let text = gateway.run(async |client| client.text(&path).await)?;
             if text.ends_with('\n') { print::text(&text) } else { print::line(&text) }
         }
+        Verb::Check { fixture: Some(file), json, .. } => domain_check::by_fixture(&file, json),
+        Verb::Check { domain, watch, json, fixture: None } => {
+            domain_check::by_gateway(&gateway, &domain.unwrap_or_default(), watch, json)
+        }
+        Verb::Publish(args) => domain_publish::run(&gateway, &args),
         Verb::Remove { domain, consent } => gateway.run(async |client| {
             let path = |dry_run: bool| {
                 format!("/v1/domains/{}{}", segment(&domain), query(&[("dry_run", Some(dry_run.to_string()))]))

@@ -11,6 +11,8 @@ mod control;
 mod credential;
 mod dkim;
 mod domain;
+mod domain_check;
+mod domain_publish;
 mod exit;
 mod kek;
 pub(crate) mod letter_file;

@@ -96,6 +96,17 @@ pub enum Event {
     PostAuthor { author: AuthorId, tenant: String, action: &'static str, by: String },
     #[serde(rename = "dkim.key")]
     DkimKey { state: &'static str, domain: String, selector: String, by: String, why: String },
+    #[serde(rename = "dns.check")]
+    DnsCheck {
+        tenant: String,
+        domain: String,
+        record: String,
+        name: String,
+        before: waxseal_dns::check::Status,
+        status: waxseal_dns::check::Status,
+        regression: bool,
+        detail: String,
+    },
     #[serde(rename = "authn.success")]
     AuthnSuccess { user: String, client: IpAddr, method: &'static str },
     #[serde(rename = "authn.failure")]
@@ -160,6 +171,7 @@ impl Event {
         match self {
             Self::StoreRecovered { damaged, .. } if *damaged > 0 => Level::Error,
             Self::StoreRecovered { rebuilt: true, .. }
+            | Self::DnsCheck { regression: true, .. }
             | Self::SmtpAuth { ok: false, .. }
             | Self::SmtpReject { .. }
             | Self::AuthnFailure { .. }

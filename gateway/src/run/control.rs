@@ -14,6 +14,7 @@ use crate::admin::ports::{
     StoreCheckReport,
 };
 use crate::clock::{Clock, SystemClock};
+use crate::message::DomainName;
 use crate::observe::{Event, emit, metrics};
 use crate::smtp::Credentials;
 use crate::store::{LocalStore, StoreError};
@@ -37,6 +38,10 @@ impl GatewayControl for Gateway {
 
     async fn reload(&self) -> Result<Vec<String>, String> {
         self.reload_files().await
+    }
+
+    async fn check_domain(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Report> {
+        self.examine_domain(domain).await
     }
 
     fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport> {

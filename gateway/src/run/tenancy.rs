@@ -246,12 +246,7 @@ impl TenantAdmin for Tenancy {
 
     fn domain_records(&self, domain: &DomainName, format: &str) -> AdminResult<String> {
         let format = format.parse().map_err(|e: waxseal_dns::UnknownFormat| AdminError::Invalid(e.to_string()))?;
-        let config = self.gateway.config.read().clone();
-        let operator = waxseal_dns::Operator {
-            hostname: config.hostname.to_string(),
-            egress: config.egress.iter().map(|one| one.address).collect(),
-            ..waxseal_dns::Operator::default()
-        };
+        let operator = super::examine::operator(&self.gateway.config.read());
         Ok(waxseal_dns::render(&self.gateway.registry.domain_records(domain, &operator)?, format))
     }
 

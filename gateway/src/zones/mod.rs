@@ -9,6 +9,7 @@
 //! Zones' servers are asked on port 53. Where `[dns] servers` names a loopback server, those that are on the loopback
 //! themselves are asked on that server's port: nobody's real zone is served there, and a test's is.
 
+mod check;
 mod exchange;
 mod finder;
 
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use waxseal_dns::{Answer, RecordType, Reply, Vantage};
 
+pub use check::examine;
 pub use finder::HickoryZones;
 
 /// Everything that was heard about one name and type.

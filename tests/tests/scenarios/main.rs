@@ -9,6 +9,7 @@ mod command_line;
 mod crashes;
 mod delivery;
 mod delivery_faults;
+mod domain_records;
 mod durability;
 mod kek;
 mod keys;

@@ -108,6 +108,7 @@ fn groups(report: &DomainReport, words: &'static DomainWords) -> Vec<RecordGroup
         (Group::Required, words.required, words.required_text),
         (Group::Recommended, words.recommended, words.recommended_text),
         (Group::Operator, words.operators, words.operators_text),
+        (Group::Receivers, words.receivers, words.receivers_text),
     ];
     let row = |(number, record): (usize, &CheckedRecord)| {
         let differs = matches!(record.status, Standing::Mismatch);

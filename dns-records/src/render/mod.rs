@@ -1,5 +1,7 @@
 //! Records in the form that a DNS host wants. One function a format, all of them pure.
 
+mod tools;
+
 use std::fmt::Write;
 use std::str::FromStr;
 
@@ -18,11 +20,30 @@ pub enum Format {
     Bind,
     /// RFC 4180 with a header line.
     Csv,
+    /// A zone file as Cloudflare imports it.
+    Cloudflare,
+    /// A change batch of Route 53.
+    Route53,
+    /// Terraform or OpenTofu, for Route 53.
+    TerraformRoute53,
+    /// Terraform or OpenTofu, for Cloudflare.
+    TerraformCloudflare,
+    /// A zone of octoDNS.
+    Octodns,
+    /// DNSControl.
+    Dnscontrol,
+    /// Commands for nsupdate.
+    Nsupdate,
+    /// A custom resource of external-dns.
+    ExternalDns,
 }
 
 /// The text names no format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a format: json, text, bind or csv")]
+#[error(
+    "\"{0}\" is not a format: json, text, bind, csv, cloudflare, route53, terraform-route53, terraform-cloudflare, \
+     octodns, dnscontrol, nsupdate or external-dns"
+)]
 pub struct UnknownFormat(String);
 
 impl FromStr for Format {
@@ -33,6 +54,14 @@ impl FromStr for Format {
             "text" => Ok(Self::Text),
             "bind" => Ok(Self::Bind),
             "csv" => Ok(Self::Csv),
+            "cloudflare" => Ok(Self::Cloudflare),
+            "route53" => Ok(Self::Route53),
+            "terraform-route53" => Ok(Self::TerraformRoute53),
+            "terraform-cloudflare" => Ok(Self::TerraformCloudflare),
+            "octodns" => Ok(Self::Octodns),
+            "dnscontrol" => Ok(Self::Dnscontrol),
+            "nsupdate" => Ok(Self::Nsupdate),
+            "external-dns" => Ok(Self::ExternalDns),
             _ => Err(UnknownFormat(text.chars().take(40).collect())),
         }
     }
@@ -63,6 +92,14 @@ pub fn render(set: &RecordSet, format: Format) -> String {
         Format::Text => text(set),
         Format::Bind => bind(set),
         Format::Csv => csv(set),
+        Format::Cloudflare => tools::cloudflare(set),
+        Format::Route53 => tools::route53(set),
+        Format::TerraformRoute53 => tools::terraform_route53(set),
+        Format::TerraformCloudflare => tools::terraform_cloudflare(set),
+        Format::Octodns => tools::octodns(set),
+        Format::Dnscontrol => tools::dnscontrol(set),
+        Format::Nsupdate => tools::nsupdate(set),
+        Format::ExternalDns => tools::external_dns(set),
     }
 }
 
@@ -130,7 +167,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn bind(set: &RecordSet) -> String {
-    let mut out = String::new();
+    let mut out = "$TTL 300\n".to_owned();
     for record in &set.records {
         let need = if record.required { "required" } else { "recommended" };
         let value = match record.record_type {
@@ -159,7 +196,7 @@ fn bind(set: &RecordSet) -> String {
 
 fn csv(set: &RecordSet) -> String {
     let field = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    let mut out = "type,name,fqdn,value,ttl,required\r\n".to_owned();
+    let mut out = "type,name,fqdn,value,ttl,required,purpose\r\n".to_owned();
     for record in &set.records {
         let row = [
             record.record_type.as_str().to_owned(),
@@ -168,6 +205,7 @@ fn csv(set: &RecordSet) -> String {
             field(&record.value),
             record.ttl.to_string(),
             record.required.to_string(),
+            field(record.purpose.explanation()),
         ];
         out.push_str(&row.join(","));
         out.push_str("\r\n");
@@ -205,15 +243,62 @@ mod tests {
             set.records.iter().map(|record| record.required).collect::<Vec<_>>(),
             [true, false, true, true, false]
         );
-        for format in ["json", "text", "bind", "csv"] {
+        for format in [
+            "json",
+            "text",
+            "bind",
+            "csv",
+            "cloudflare",
+            "route53",
+            "terraform-route53",
+            "terraform-cloudflare",
+            "octodns",
+            "dnscontrol",
+            "nsupdate",
+            "external-dns",
+        ] {
             let text = render(&set, format.parse().unwrap());
             for record in &set.records {
-                assert!(text.contains(&record.owner), "{format}: {text}");
+                let relative = relative(&record.owner, &set.domain);
+                assert!(text.contains(&record.owner) || text.contains(relative), "{format}: {text}");
             }
         }
         assert!("yaml".parse::<Format>().is_err());
         let spf: SpfRecord = set.records[3].value.parse().unwrap();
         assert_eq!(spf.to_string(), "v=spf1 ip4:192.0.2.10 ip6:2001:db8::10 -all");
+    }
+
+    #[test]
+    fn long_texts_are_cut_as_each_tool_wants_them() {
+        let set = set();
+        let long = &set.records[0].value;
+        let (first, rest) = long.split_at(255);
+        let text = |format: &str| render(&set, format.parse().unwrap());
+        assert!(text("cloudflare").contains(&format!("\"{first}\" \"{rest}\"")));
+        assert!(text("route53").contains(&format!("\\\"{first}\\\" \\\"{rest}\\\"")));
+        assert!(text("terraform-route53").contains(&format!("{first}\\\"\\\"{rest}")));
+        assert!(text("terraform-cloudflare").contains(&format!("\"{long}\"")));
+        assert!(text("dnscontrol").contains(&format!("\"{long}\"")));
+        assert!(text("octodns").contains(&long.replace(';', "\\\\;")));
+        assert!(text("nsupdate").contains(&format!("TXT \"{first}\" \"{rest}\"")));
+    }
+
+    #[test]
+    fn tools_that_replace_sets_keep_off_the_domains_own_name() {
+        let operator = Operator { egress: vec!["192.0.2.10".parse().unwrap()], ..Operator::default() };
+        let records = records_for("example.com", &[], None, &operator);
+        let set = RecordSet { domain: "example.com".to_owned(), records };
+        let batch: serde_json::Value = serde_json::from_str(&render(&set, Format::Route53)).unwrap();
+        let names: Vec<&str> = batch["Changes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c["ResourceRecordSet"]["Name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, ["_dmarc.example.com."]);
+        for format in [Format::Nsupdate, Format::TerraformRoute53, Format::ExternalDns] {
+            assert!(render(&set, format).contains("merge by hand"), "{format:?}");
+        }
     }
 
     #[test]
