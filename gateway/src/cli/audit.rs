@@ -1,4 +1,4 @@
-//! `waxseal audit list|verify|export`.
+//! `waxseal audit show|verify|export`.
 
 use std::path::PathBuf;
 
@@ -21,9 +21,9 @@ pub(super) struct AuditArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List what was changed, oldest first.
-    #[command(after_help = "Example:\n  waxseal audit list --after 1000 --limit 50")]
-    List {
+    /// Show what was changed, oldest first.
+    #[command(after_help = "Example:\n  waxseal audit show --after 1000 --limit 50")]
+    Show {
         #[command(flatten)]
         list: ListArgs,
         /// Only lines after this number.
@@ -51,7 +51,7 @@ enum Verb {
 
 pub(super) fn run(args: &AuditArgs) -> Result<(), CliError> {
     match &args.verb {
-        Verb::List { list, after } => {
+        Verb::Show { list, after } => {
             let path = format!("/v1/audit?after={after}&limit={}", list.limit);
             let page: AuditPage = args.gateway.run(async |client| client.get(&path).await)?;
             print::list(&page.lines, list.json, ["NUMBER", "AT", "BY", "WHAT"], |line| {

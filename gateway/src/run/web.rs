@@ -31,7 +31,6 @@ use crate::web::oidc::{Fetcher, Provider};
 use crate::web::posts::PostAdmin;
 use crate::web::site::{Peer, Site};
 use crate::web::{self, Rooms};
-use crate::zones::HickoryZones;
 
 /// How often the use of sessions and tokens is written down.
 const SWEEP: Duration = Duration::from_mins(5);
@@ -77,7 +76,6 @@ impl Gateway {
         }
     }
 
-    /// Serves the listeners; the checks of domains run beside them.
     pub(super) fn serve_web(
         self: &Arc<Self>,
         bound: Vec<Bound>,
@@ -86,8 +84,7 @@ impl Gateway {
     ) -> Result<Vec<JoinHandle<()>>, RunError> {
         let config = self.config.read().clone();
         let unusable = |error: &dyn std::fmt::Display| RunError::Dns(error.to_string());
-        let zones = Arc::new(HickoryZones::new(&config.dns).map_err(|error| unusable(&error))?);
-        let checks = Arc::new(Checks::new(self.clone(), zones, clock.clone()));
+        let checks = Arc::new(Checks(self.clone()));
         let provider = config.web.single_sign_on.clone().map(|settings| -> Result<_, RunError> {
             let resolver = HickoryResolver::new(&config.dns, false).map_err(|error| unusable(&error))?;
             let tls = TlsClients::new(config.delivery.ca_file.as_deref());
@@ -97,7 +94,7 @@ impl Gateway {
         let rooms = Arc::new(Rooms {
             admin: self.admin_state(),
             registry: self.registry.clone(),
-            checks: checks.clone(),
+            checks,
             accounts: self.accounts.clone(),
             posts: self.posts.clone(),
             clock: clock.clone(),
@@ -109,9 +106,7 @@ impl Gateway {
             throttle: SignInThrottle::default(),
         });
         let served = bound.into_iter().map(|(listener, socket, _)| self.serve_one(&listener, socket, rooms.clone()));
-        let mut tasks: Vec<_> = served.collect();
-        tasks.push(tokio::spawn(checks.run(self.stop_doors.subscribe())));
-        Ok(tasks)
+        Ok(served.collect())
     }
 
     fn serve_one(self: &Arc<Self>, listener: &Listener, socket: TcpListener, rooms: Arc<Rooms>) -> JoinHandle<()> {

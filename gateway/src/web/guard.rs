@@ -18,6 +18,7 @@ use super::site::Peer;
 use super::state::WebState;
 use super::{cookie, csrf};
 use crate::admin::Problem;
+use crate::observe::{Event, emit};
 
 /// Who asks, before the route's rights are known.
 struct Identity {
@@ -113,6 +114,12 @@ fn admit_by(access: Access, identity: Option<Identity>, address: IpAddr, request
         Access::Public | Access::OwnKey | Access::HalfSignedIn | Access::Person => Some(Reach::Tenants(Vec::new())),
     };
     let Some(reach) = reach else {
+        let user = match &identity.who {
+            Who::Person { email, .. } => email.clone(),
+            Who::Token { id } => format!("token:{id}"),
+        };
+        let (method, path) = (request.method().to_string(), request.uri().path().chars().take(200).collect());
+        emit(&Event::AuthzFailure { user, client: address, method, path });
         let detail = "your role does not allow this: ask an owner";
         return Err(Refusal::Problem(Problem::forbidden(detail)));
     };

@@ -82,7 +82,7 @@ fn people_enter_and_work_by_every_way_that_a_browser_has() {
     assert_eq!(mail["from"], "security@example.com");
     let report = gateway.cli(&["audit", "verify", "--json"]).ok().json();
     assert!(report["lines"].as_u64().unwrap() > 20, "{report}");
-    let lines = gateway.cli(&["audit", "list", "--limit", "1000", "--json"]).ok().json().to_string();
+    let lines = gateway.cli(&["audit", "show", "--limit", "1000", "--json"]).ok().json().to_string();
     for told in [
         "turned the second factor on",
         "changed the password",

@@ -7,6 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
+use waxseal_dns::check::Report;
 
 use super::domain;
 use super::list::add_domain;
@@ -105,9 +106,9 @@ async fn records(
     Ok(([(header::CONTENT_TYPE, kind)], records).into_response())
 }
 
-async fn check(State(state): State<WebState>, caller: Caller, Path(text): Path<String>) -> Answer<DomainReport> {
+async fn check(State(state): State<WebState>, caller: Caller, Path(text): Path<String>) -> Answer<Report> {
     let name = domain(&state, &caller, &text)?;
-    Ok(Json(state.rooms.checks.check(&name).await?))
+    Ok(Json(state.rooms.admin.gateway.check_domain(&name).await?))
 }
 
 async fn rotate(State(state): State<WebState>, caller: Caller, Path(text): Path<String>) -> Answer<ApplyReport> {

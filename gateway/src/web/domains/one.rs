@@ -46,13 +46,21 @@ struct RecordGroup {
     rows: Vec<RecordRow>,
 }
 
+/// What happens to a key next by itself.
+struct NextStep {
+    /// The state that it leads to, in words.
+    to: Option<&'static str>,
+    at: Option<(String, String)>,
+    /// What it waits for.
+    why: String,
+}
+
 struct KeyRow {
     key: KeySummary,
     state: (&'static str, &'static str, &'static str),
     created: (String, String),
     since: (String, String),
-    /// What happens next by itself: the state that it leads to, when, and what it waits for.
-    next: Option<(Option<&'static str>, Option<(String, String)>, String)>,
+    next: Option<NextStep>,
     history: Vec<((String, String), &'static str, String)>,
     may_activate: bool,
     may_retire: bool,
@@ -100,6 +108,7 @@ fn groups(report: &DomainReport, words: &'static DomainWords) -> Vec<RecordGroup
         (Group::Required, words.required, words.required_text),
         (Group::Recommended, words.recommended, words.recommended_text),
         (Group::Operator, words.operators, words.operators_text),
+        (Group::Receivers, words.receivers, words.receivers_text),
     ];
     let row = |(number, record): (usize, &CheckedRecord)| {
         let differs = matches!(record.status, Standing::Mismatch);
@@ -132,9 +141,10 @@ fn key_row(key: KeySummary, layout: &Layout, words: &DomainWords) -> KeyRow {
         state: words.key_state(state),
         created: shown(&key.created, layout),
         since: shown(&key.since, layout),
-        next: key.next.as_ref().map(|next| {
-            let to = next.to.as_deref().map(|to| words.key_state(to).2);
-            (to, next.at.as_deref().map(|at| shown(at, layout)), next.why.clone())
+        next: key.next.as_ref().map(|next| NextStep {
+            to: next.to.as_deref().map(|to| words.key_state(to).2),
+            at: next.at.as_deref().map(|at| shown(at, layout)),
+            why: next.why.clone(),
         }),
         history: key
             .history

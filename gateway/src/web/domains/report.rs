@@ -16,6 +16,8 @@ pub enum Group {
     Recommended,
     /// The operator of the gateway publishes it.
     Operator,
+    /// A rule of a large mailbox provider.
+    Receivers,
 }
 
 /// How a record stands.
