@@ -29,6 +29,8 @@ pub enum Need {
     Dkimpy,
     /// nodemailer under target/peers, and Node.js.
     Nodemailer,
+    /// The clients of Akismet from PyPI and npm under target/peers.
+    AkismetClients,
     /// BIND with its tools for keys and signatures.
     Bind,
     /// libfaketime, under which a program sees the time that a file says.
@@ -48,6 +50,7 @@ impl fmt::Display for Need {
             Self::Python => "Python",
             Self::Dkimpy => "dkimpy",
             Self::Nodemailer => "nodemailer",
+            Self::AkismetClients => "the akismet packages of PyPI and npm",
             Self::Bind => "BIND and its DNSSEC tools",
             Self::FakeTime => "libfaketime",
             Self::OwnFileSystem => "root, mount and loop devices",
@@ -87,6 +90,13 @@ impl Need {
             Self::Dkimpy => peers().join("venv/bin/dkimverify").exists(),
             Self::Nodemailer => program("node") && peers().join("node/node_modules/nodemailer").exists(),
             Self::Bind => program("named") && program("dnssec-signzone"),
+            Self::AkismetClients => {
+                let python = peers().join("venv/lib").read_dir().into_iter().flatten().flatten();
+                let installed = |folder: std::fs::DirEntry| folder.path().join("site-packages/akismet").exists();
+                program("node")
+                    && peers().join("node/node_modules/@cedx/akismet").exists()
+                    && python.map(installed).any(|there| there)
+            }
             Self::FakeTime => fake_time_library().is_some(),
             Self::OwnFileSystem => is_root() && crate::disk::can_mount(),
         }

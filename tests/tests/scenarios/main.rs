@@ -14,6 +14,7 @@ mod lifecycle;
 mod mails;
 mod mta_sts;
 mod notices;
+mod posts;
 mod queue;
 mod receivers;
 mod redaction;
