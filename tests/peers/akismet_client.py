@@ -30,7 +30,7 @@ good = {
 }
 answers = {
     "verify": client.verify_key(key),
-    "wrong_key": client.verify_key("wxtwrong"),
+    "wrong_key": client.verify_key("wxtwrong", "https://help.example/"),
     "good": client.comment_check("192.0.2.10", **good).name,
     "test": client.comment_check("192.0.2.11", comment_content="x", comment_author="akismet-guaranteed-spam").name,
     "spam": client.submit_spam("192.0.2.10", **good),

@@ -91,11 +91,10 @@ impl Need {
             Self::Nodemailer => program("node") && peers().join("node/node_modules/nodemailer").exists(),
             Self::Bind => program("named") && program("dnssec-signzone"),
             Self::AkismetClients => {
-                let python = peers().join("venv/lib").read_dir().into_iter().flatten().flatten();
-                let installed = |folder: std::fs::DirEntry| folder.path().join("site-packages/akismet").exists();
+                let mut pythons = peers().join("venv/lib").read_dir().into_iter().flatten().flatten();
                 program("node")
                     && peers().join("node/node_modules/@cedx/akismet").exists()
-                    && python.map(installed).any(|there| there)
+                    && pythons.any(|folder| folder.path().join("site-packages/akismet").exists())
             }
             Self::FakeTime => fake_time_library().is_some(),
             Self::OwnFileSystem => is_root() && crate::disk::can_mount(),
