@@ -37,6 +37,8 @@ pub enum Need {
     ReportReader,
     /// nodemailer under target/peers, and Node.js.
     Nodemailer,
+    /// The clients of Akismet from PyPI and npm under target/peers.
+    AkismetClients,
     /// BIND with its tools for keys and signatures.
     Bind,
     /// Chromium, driven by playwright-core, with axe-core under target/peers.
@@ -66,6 +68,7 @@ impl fmt::Display for Need {
             Self::Dkimpy => "dkimpy",
             Self::ReportReader => "parsedmarc",
             Self::Nodemailer => "nodemailer",
+            Self::AkismetClients => "the akismet packages of PyPI and npm",
             Self::Bind => "BIND and its DNSSEC tools",
             Self::Chromium => "Chromium with playwright-core and axe-core",
             Self::OidcProvider => "oidc-provider",
@@ -111,6 +114,7 @@ impl Need {
             Self::Dkimpy => peers().join("venv/bin/dkimverify").exists(),
             Self::ReportReader => peers().join("reports/bin/parsedmarc").exists(),
             Self::Nodemailer => program("node") && peers().join("node/node_modules/nodemailer").exists(),
+<<<<<<< HEAD
             Self::Bind => program("named") && program("dnssec-signzone") && program("nsupdate"),
             Self::Chromium => {
                 let has = |name: &str| peers().join("node/node_modules").join(name).exists();
@@ -118,6 +122,15 @@ impl Need {
             }
             Self::OidcProvider => program("node") && peers().join("node/node_modules/oidc-provider").exists(),
             Self::Office => ["soffice", "qpdf", "pdftotext"].into_iter().all(program),
+=======
+            Self::Bind => program("named") && program("dnssec-signzone"),
+            Self::AkismetClients => {
+                let mut pythons = peers().join("venv/lib").read_dir().into_iter().flatten().flatten();
+                program("node")
+                    && peers().join("node/node_modules/@cedx/akismet").exists()
+                    && pythons.any(|folder| folder.path().join("site-packages/akismet").exists())
+            }
+>>>>>>> posts
             Self::FakeTime => fake_time_library().is_some(),
             Self::OwnFileSystem => is_root() && crate::disk::can_mount(),
         }

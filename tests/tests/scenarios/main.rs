@@ -18,7 +18,11 @@ mod lifecycle;
 mod mails;
 mod mta_sts;
 mod notices;
+<<<<<<< HEAD
 mod pages;
+=======
+mod posts;
+>>>>>>> posts
 mod queue;
 mod receivers;
 mod redaction;

@@ -66,9 +66,9 @@ fn failed(error: &PostError) -> Response {
     }
 }
 
-/// The key: `api_key`, `key` (verify-key), or the host's first label (`KEY.rest.akismet.example`).
+/// The key: `key` (what verify-key asks about, beside which a client may send its own), `api_key`, or the host's first label (`KEY.rest.akismet.example`).
 fn key(fields: &Fields, headers: &HeaderMap) -> Option<String> {
-    let given = ["api_key", "key"].into_iter().find_map(|name| fields.get(name).filter(|key| !key.is_empty()));
+    let given = ["key", "api_key"].into_iter().find_map(|name| fields.get(name).filter(|key| !key.is_empty()));
     let label = || headers.get(header::HOST)?.to_str().ok()?.split('.').next().map(str::to_ascii_lowercase);
     given.cloned().or_else(label)
 }
