@@ -113,14 +113,7 @@ impl Gateway {
         let examiner = examine::Examiner::new(Arc::new(zones), clock.clone());
         let steward = keys::open_steward(&config, &registry, &store, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
-        let scheduler = Scheduler::new(SchedulerParts {
-            store: store.clone(),
-            delivery: courier.clone(),
-            sender: stages.clone(),
-            clock: clock.clone(),
-            settings: schedule_settings(&config)?,
-            connections: config.delivery.connections,
-        });
+        let scheduler = open_scheduler(&config, &store, &courier, &stages, clock.clone())?;
         let reading = recovery::begin(&store, &scheduler).await?;
         let processors = Processors::all();
         let pipeline =
@@ -290,6 +283,23 @@ impl Gateway {
             let _ = tokio::time::timeout(Duration::from_secs(10), stop.wait_for(|stop| *stop)).await;
         }
     }
+}
+
+fn open_scheduler(
+    config: &Config,
+    store: &Arc<LocalStore>,
+    courier: &Arc<Courier>,
+    stages: &Arc<Stages>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<Scheduler>, RunError> {
+    Ok(Scheduler::new(SchedulerParts {
+        store: store.clone(),
+        delivery: courier.clone(),
+        sender: stages.clone(),
+        clock,
+        settings: schedule_settings(config)?,
+        connections: config.delivery.connections,
+    }))
 }
 
 /// `waxseal serve`: runs until SIGTERM, SIGINT or `waxseal drain`.
