@@ -167,6 +167,7 @@ impl Gateway {
         });
         doors.extend(gateway.serve_web(web, pipeline, &clock)?);
         rest.push(gateway.serve_control(control, &clock));
+        rest.extend(delivery::start_reporter(&gateway, clock.clone(), gateway.stop_rest.subscribe()));
         rest.extend(gateway.watchers());
         *gateway.doors.lock() = doors;
         *gateway.rest.lock() = rest;

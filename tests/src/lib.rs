@@ -16,6 +16,7 @@ pub mod load;
 pub mod named;
 pub mod need;
 pub mod peers;
+pub mod primary;
 pub mod receiver;
 pub mod setup;
 pub mod sink;
