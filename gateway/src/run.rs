@@ -165,9 +165,7 @@ impl Gateway {
         doors.extend(gateway.serve_web(web, pipeline, &clock)?);
         rest.push(gateway.serve_control(control, &clock));
         rest.extend(delivery::start_reporter(&gateway, clock.clone(), gateway.stop_rest.subscribe()));
-        rest.push(tokio::spawn(gateway.clone().sweep_accounts(gateway.stop_rest.subscribe())));
-        rest.push(tokio::spawn(gateway.clone().watch_domains(gateway.stop_rest.subscribe())));
-        rest.push(tokio::spawn(gateway.clone().watch_gauges(gateway.stop_rest.subscribe())));
+        rest.extend(gateway.watchers());
         if let Some(reading) = reading {
             rest.push(tokio::spawn(gateway.clone().watch_reading(reading)));
         }
@@ -175,6 +173,16 @@ impl Gateway {
         *gateway.rest.lock() = rest;
         emit(&Event::Gateway { state: "ready", detail: gateway.describe_addresses() });
         Ok(gateway)
+    }
+
+    /// What looks after things by itself until the end.
+    fn watchers(self: &Arc<Self>) -> [JoinHandle<()>; 3] {
+        let stop = || self.stop_rest.subscribe();
+        [
+            tokio::spawn(self.clone().sweep_accounts(stop())),
+            tokio::spawn(self.clone().watch_domains(stop())),
+            tokio::spawn(self.clone().watch_gauges(stop())),
+        ]
     }
 
     /// Listener names and the addresses that they got.
