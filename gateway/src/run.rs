@@ -263,6 +263,7 @@ impl Gateway {
             let look = move || {
                 control::set_gauges(&gateway.store);
                 gateway.courier.sweep();
+                crate::observe::metrics::upkeep();
             };
             let _ = tokio::task::spawn_blocking(look).await;
             let _ = tokio::time::timeout(Duration::from_secs(10), stop.wait_for(|stop| *stop)).await;
