@@ -8,6 +8,7 @@ mod control;
 mod delivery;
 mod error;
 mod posts;
+mod restore;
 mod sign;
 mod tenancy;
 mod tls;
@@ -15,7 +16,7 @@ mod web;
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use waxseal_keys::sealing::KeyEncryptionKey;
 
+use crate::admin::backup::UNFINISHED;
 use crate::admin::server as admin;
 use crate::cli::{CliError, Exit};
 use crate::clock::{Clock, SystemClock};
@@ -43,6 +45,7 @@ use crate::threads::Processors;
 use crate::web::accounts::Accounts;
 
 pub use error::RunError;
+pub use restore::{read_kek_of, restore_backup};
 pub use sign::sign_file;
 
 /// How long attempts under way may take to end on SIGTERM before they are left to the next start.
@@ -83,7 +86,10 @@ impl Gateway {
     pub async fn start(config: Config, config_path: Option<PathBuf>) -> Result<Arc<Self>, RunError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let config = Arc::new(config);
-        let lock = lock_data_dir(&config)?;
+        let lock = lock_data_dir(&config.data_dir)?;
+        if config.data_dir.join(UNFINISHED).exists() {
+            return Err(RunError::Unfinished(config.data_dir.join(UNFINISHED)));
+        }
         let kek = read_kek(&config)?;
         let registry = open_registry(&config, &kek, clock.clone())?;
         let decoy_key = kek.derive(b"smtp", b"waxseal decoy credentials v1");
@@ -149,6 +155,7 @@ impl Gateway {
         });
         doors.extend(gateway.serve_web(web, &clock));
         rest.push(gateway.serve_control(control, &clock));
+        rest.extend(delivery::start_reporter(&gateway, clock.clone(), gateway.stop_rest.subscribe()));
         rest.push(tokio::spawn(gateway.clone().sweep_accounts(gateway.stop_rest.subscribe())));
         rest.push(tokio::spawn(gateway.clone().watch_gauges(gateway.stop_rest.subscribe())));
         *gateway.doors.lock() = doors;
@@ -250,6 +257,7 @@ impl Gateway {
             let look = move || {
                 control::set_gauges(&gateway.store);
                 gateway.courier.sweep();
+                crate::observe::metrics::upkeep();
             };
             let _ = tokio::task::spawn_blocking(look).await;
             let _ = tokio::time::timeout(Duration::from_secs(10), stop.wait_for(|stop| *stop)).await;
@@ -310,9 +318,8 @@ fn background(
     ]
 }
 
-fn lock_data_dir(config: &Config) -> Result<File, RunError> {
+fn lock_data_dir(path: &Path) -> Result<File, RunError> {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-    let path = &config.data_dir;
     let failed = |what: &str, e: std::io::Error| RunError::DataDir(format!("{what} {}: {e}", path.display()));
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| failed("making", e))?;
     let lock = path.join(LOCK);
@@ -321,7 +328,7 @@ fn lock_data_dir(config: &Config) -> Result<File, RunError> {
     let file = file.map_err(|e| failed("locking", e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(RunError::Taken(path.clone())),
+        Err(std::fs::TryLockError::WouldBlock) => Err(RunError::Taken(path.to_owned())),
         Err(std::fs::TryLockError::Error(e)) => Err(failed("locking", e)),
     }
 }

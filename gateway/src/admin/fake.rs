@@ -317,4 +317,16 @@ impl StoreCheck for Fake {
         let damaged = DamagedRecord { place: "segment 1 at 64".into(), why: "checksum".into() };
         Ok(StoreCheckReport { records: 10, damaged: if self.damaged { vec![damaged] } else { Vec::new() } })
     }
+    async fn backup(&self, folder: std::path::PathBuf) -> AdminResult<BackupReport> {
+        self.ask(format!("backup {}", folder.display()));
+        Ok(BackupReport {
+            folder,
+            taken: "2026-11-23T14:05:09.123Z".into(),
+            letters: 3,
+            files: 4,
+            octets: 5000,
+            kek: "0011223344556677".into(),
+            millis: 12,
+        })
+    }
 }

@@ -1,5 +1,6 @@
 //! The operator's hand on a running gateway: the control socket and what it can ask of the queue.
 
+pub mod backup;
 pub mod client;
 pub mod health;
 pub mod ports;

@@ -4,6 +4,7 @@
 //! The methods of [`TenantAdmin`] and [`TenantAdmin`]'s errors are plain and blocking: each change waits for the
 //! disk, and a key or a password hash takes a core for a while. Routes call them on the blocking pool.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -230,9 +231,32 @@ pub struct StoreCheckReport {
     pub damaged: Vec<DamagedRecord>,
 }
 
+/// A backup that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupReport {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// From when it is, in RFC 3339: what was acknowledged before is in it.
+    pub taken: String,
+    /// Letters in it.
+    pub letters: u64,
+    /// Files.
+    pub files: usize,
+    /// Their octets.
+    pub octets: u64,
+    /// The name of the key-encryption key that it needs, which is not in it.
+    pub kek: String,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+}
+
 /// Reads every record of the store.
 #[async_trait]
 pub trait StoreCheck: Send + Sync + 'static {
     /// Checks every record's checksum and seal; changes nothing.
     async fn check(&self) -> Result<StoreCheckReport, StoreError>;
+
+    /// Copies control data and queue into the new folder `folder`, by a name that does not depend on where who
+    /// asks is.
+    async fn backup(&self, folder: PathBuf) -> AdminResult<BackupReport>;
 }

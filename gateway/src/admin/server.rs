@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::ports::{GatewayControl, Health, RouteExplainer, StoreCheck, StoreCheckReport, TenantAdmin};
+use super::ports::{BackupReport, GatewayControl, Health, RouteExplainer, StoreCheck, StoreCheckReport, TenantAdmin};
 use super::problem::Problem;
 use super::{QueueControl, queue_routes, tenant_routes};
 
@@ -60,6 +60,14 @@ pub struct DrainRequest {
     pub timeout_seconds: u64,
 }
 
+/// The body of `POST /v1/backups`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// The new folder, as an absolute path that the gateway's user may write.
+    pub folder: PathBuf,
+}
+
 /// What `reload` did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
@@ -92,6 +100,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/v1/drain", post(drain))
         .route("/v1/reload", post(reload))
         .route("/v1/store:check", post(check))
+        .route("/v1/backups", post(backup))
         // A file of many tenants is the largest body; only the owner of the socket can send one.
         .layer(DefaultBodyLimit::max(64 << 20))
         .fallback(|| async { Problem::not_found("there is no such route") })
@@ -146,6 +155,11 @@ async fn drain(State(state): State<AdminState>, body: Bytes) -> Answer<Drained> 
 async fn reload(State(state): State<AdminState>) -> Answer<Reloaded> {
     let notes = state.gateway.reload().await.map_err(Problem::invalid)?;
     Ok(Json(Reloaded { notes }))
+}
+
+async fn backup(State(state): State<AdminState>, body: Bytes) -> Answer<BackupReport> {
+    let request: BackupRequest = json(&body)?;
+    Ok(Json(state.store.backup(request.folder).await?))
 }
 
 async fn check(State(state): State<AdminState>) -> Answer<StoreCheckReport> {

@@ -22,7 +22,13 @@ pub(super) struct GatewayArgs {
 }
 
 impl GatewayArgs {
-    fn data_dir(&self) -> Result<PathBuf, CliError> {
+    /// The configuration, if one was named on the command line.
+    pub(super) fn named_config(&self) -> Result<Option<config::Config>, CliError> {
+        self.config.as_deref().map(load_config).transpose()
+    }
+
+    /// The gateway's data folder.
+    pub(super) fn data_dir(&self) -> Result<PathBuf, CliError> {
         if let Some(dir) = &self.data_dir {
             return Ok(dir.clone());
         }

@@ -4,6 +4,7 @@
 //! closes the pipe ends the program quietly. Commands about a running gateway talk to its control socket, so that
 //! two processes never open the same store.
 
+mod backup;
 mod config;
 mod control;
 mod credential;
@@ -11,12 +12,15 @@ mod dkim;
 mod domain;
 mod exit;
 pub(crate) mod letter_file;
+mod post;
+mod posts;
 mod print;
 mod queue;
 pub mod redact;
 mod route;
 mod service;
 pub mod sign;
+mod spam;
 mod store;
 mod tenant;
 mod token;
@@ -59,10 +63,20 @@ enum Command {
     User(user::UserArgs),
     /// Tokens of the API.
     Token(token::TokenArgs),
+    /// Posts for help centers: look, and decide.
+    Post(post::PostArgs),
+    /// Posts by file: the filter without a gateway.
+    Posts(posts::PostsArgs),
+    /// The filter's model: train, measure, explain.
+    Spam(spam::SpamArgs),
+    /// Authors of posts.
+    Author(post::AuthorArgs),
     /// How mail would go.
     Route(route::RouteArgs),
     /// The store on disk.
     Store(store::StoreArgs),
+    /// Backups: copies of control data and queue, sealed as they are.
+    Backup(backup::BackupArgs),
     Redact(redact::RedactArgs),
     Sign(sign::SignArgs),
     Verify(verify::VerifyArgs),
@@ -85,8 +99,13 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Queue(args) => queue::run(args),
         Command::User(args) => user::run(args),
         Command::Token(args) => token::run(args),
+        Command::Post(args) => post::run(args),
+        Command::Posts(args) => posts::run(&args),
+        Command::Spam(args) => spam::run(&args),
+        Command::Author(args) => post::run_author(args),
         Command::Route(args) => route::run(&args),
         Command::Store(args) => store::run(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::Redact(args) => redact::run(&args),
         Command::Sign(args) => crate::run::sign_file(&args),
         Command::Verify(args) => control::block_on(verify::run(&args))?,

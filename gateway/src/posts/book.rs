@@ -216,6 +216,11 @@ impl Book {
         after.filter_map(|(_, number)| Some((*number, self.rows.get(number)?)))
     }
 
+    /// Decisions that are not told yet.
+    pub fn unsettled(&self) -> impl Iterator<Item = (u64, &Row)> {
+        self.unsettled.iter().filter_map(|(_, number)| Some((*number, self.rows.get(number)?)))
+    }
+
     /// Decisions whose time to be taken back at no cost is over.
     pub fn due(&self, now: Timestamp) -> Vec<u64> {
         self.unsettled.iter().take_while(|(at, _)| *at <= now).map(|(_, number)| *number).collect()

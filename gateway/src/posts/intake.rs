@@ -130,6 +130,20 @@ impl Posts {
         Ok((Answer { post, new: true }, self.shelf.durable()))
     }
 
+    /// Where a post would go, without keeping anything of it.
+    pub async fn try_post(self: &Arc<Self>, tenant: TenantId, checked: Checked) -> Result<PostState, PostError> {
+        let posts = self.clone();
+        let scored = move || {
+            let facts = posts.facts(tenant, &checked, posts.clock.now());
+            let score = posts.score(tenant, &facts);
+            let doubts = doubts(&checked, None);
+            let standing = Standing::Normal;
+            let evidence = Evidence { score: &score, standing, rule: None, rate: None, campaign: None, doubts };
+            judge(&evidence, posts.settings().thresholds).0
+        };
+        self.on_processor(scored).await
+    }
+
     fn facts(&self, tenant: TenantId, checked: &Checked, now: Timestamp) -> Facts {
         let book = self.book(tenant);
         let book = book.lock();

@@ -36,7 +36,7 @@ pub use decide::{Asked, Done, Operation};
 pub use disk::{LocalPostDisk, PostDisk};
 pub use error::PostError;
 pub use post::{Action, AuthorId, Band, Body, Cause, Decision, Post, PostId, PostState, Reason, Source};
-pub use query::{Backlog, Filter, Order, Page};
+pub use query::{Backlog, Filter, Order, Page, Usage};
 pub use room::{Answer, OpenedPosts, Posts, Settings};
 pub use rules::{Effect, Field, NewRule, Rule, RuleMode};
 pub use standing::{StandingAction, StandingPreview};

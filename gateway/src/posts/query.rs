@@ -77,6 +77,21 @@ pub struct Backlog {
     pub decided_today: usize,
 }
 
+/// Figures for clients of Akismet that ask for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Posts.
+    pub calls: usize,
+    /// Those that are not public.
+    pub spam: usize,
+    /// Those that are.
+    pub ham: usize,
+    /// Spam that the filter thought fine.
+    pub missed_spam: usize,
+    /// Good posts that the filter thought spam.
+    pub false_positives: usize,
+}
+
 impl Filter {
     fn holds(&self, row: &Row, search: Option<&str>, thresholds: Thresholds, now: Timestamp) -> bool {
         self.state.is_none_or(|state| row.state == state)
@@ -147,22 +162,52 @@ impl Posts {
     }
 
     /// Changes after a cursor that have settled, in their order: what a help center polls. The last post's `change` is
-    /// the next cursor.
+    /// the next cursor. With `unsettled`, decisions that are not told yet are among them.
     pub fn changes(
         &self,
         tenant: TenantId,
         state: Option<PostState>,
         cursor: u64,
+        unsettled: bool,
         limit: usize,
     ) -> Result<Vec<Post>, PostError> {
         let book = self.book(tenant);
         let book = book.lock();
-        let rows = book.changes_after(cursor).filter(|(_, row)| state.is_none_or(|state| row.state == state));
+        let limit = limit.min(MAX_PAGE);
+        let asked = |row: &Row| state.is_none_or(|state| row.state == state);
+        let mut numbers: Vec<(u64, u64)> = book
+            .changes_after(cursor)
+            .filter(|(_, row)| asked(row))
+            .take(limit)
+            .map(|(number, row)| (row.change, number))
+            .collect();
+        if unsettled {
+            numbers.extend(book.unsettled().filter(|(_, row)| asked(row)).map(|(number, row)| (row.change, number)));
+            numbers.sort_unstable();
+        }
         let mut posts = Vec::new();
-        for (number, _) in rows.take(limit.min(MAX_PAGE)) {
+        for (_, number) in numbers.into_iter().take(limit) {
             posts.extend(self.load(tenant, number)?);
         }
         Ok(posts)
+    }
+
+    /// What was asked and answered for a tenant, as far as the posts that are kept tell.
+    pub fn usage(&self, tenant: TenantId) -> Usage {
+        let book = self.book(tenant);
+        let book = book.lock();
+        let mut usage = Usage { calls: book.rows.len(), ..Usage::default() };
+        for row in book.rows.values() {
+            match row.state {
+                PostState::Published | PostState::Approved => usage.ham += 1,
+                _ => usage.spam += 1,
+            }
+            let sure_spam = row.probability.is_some_and(|probability| probability > 0.5);
+            usage.missed_spam += usize::from(row.decided.is_some() && row.state == PostState::Spam && !sure_spam);
+            usage.false_positives +=
+                usize::from(row.decided.is_some() && row.state == PostState::Approved && sure_spam);
+        }
+        usage
     }
 
     /// A post with its text and who looks at it.

@@ -11,8 +11,9 @@ use super::book::Book;
 use super::disk::LocalPostDisk;
 use super::shelf::{Batch, Kind, Shelf};
 use super::{Author, Body, Classifier, Post, PostDisk, PostError, PostId, Thresholds};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::ids::TenantId;
+use crate::redact::Policy;
 use crate::store::control::DiskError;
 use crate::store::journal::TenantKeys;
 use crate::threads::Processors;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub thresholds: Thresholds,
     /// How long posts are kept; held ones expire then.
     pub retention: Duration,
+    /// How card numbers are struck out, where a tenant has no policy of its own.
+    pub redaction: Policy,
 }
 
 impl Default for Settings {
@@ -34,6 +37,7 @@ impl Default for Settings {
         Self {
             thresholds: Thresholds { publish_below: 0.2, spam_above: 0.97 },
             retention: Duration::from_hours(30 * 24),
+            redaction: Policy::default(),
         }
     }
 }
@@ -159,6 +163,11 @@ impl Posts {
     /// What is in force.
     pub fn settings(&self) -> Settings {
         self.settings.read().clone()
+    }
+
+    /// The time, as everything here knows it.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Puts new settings in force; verdicts that were given stay.

@@ -176,7 +176,7 @@ impl World {
     }
 
     fn told(&self, cursor: u64) -> Vec<(String, &'static str)> {
-        let posts = self.posts.changes(ACME.0, None, cursor, 100).unwrap();
+        let posts = self.posts.changes(ACME.0, None, cursor, false, 100).unwrap();
         posts.into_iter().map(|post| (post.id.to_string(), post.state.name())).collect()
     }
 
@@ -237,7 +237,7 @@ async fn a_decision_is_told_after_ten_seconds_and_an_undo_before_is_never_told()
     let world = World::new();
     world.submit("1", "perhaps one").await;
     world.submit("2", "perhaps two").await;
-    let cursor = world.posts.changes(ACME.0, None, 0, 100).unwrap().last().unwrap().change;
+    let cursor = world.posts.changes(ACME.0, None, 0, false, 100).unwrap().last().unwrap().change;
     world.decide(Action::Approve, "1", "kim").await.unwrap();
     world.decide(Action::Spam, "2", "kim").await.unwrap();
     assert_eq!(world.told(cursor), []);
@@ -246,7 +246,7 @@ async fn a_decision_is_told_after_ten_seconds_and_an_undo_before_is_never_told()
     let told = world.told(cursor);
     assert!(told.contains(&("1".into(), "approved")) && !told.contains(&("2".into(), "spam")), "{told:?}");
     world.decide(Action::Undo, "1", "kim").await.unwrap();
-    let cursor = world.posts.changes(ACME.0, None, cursor, 100).unwrap().last().unwrap().change;
+    let cursor = world.posts.changes(ACME.0, None, cursor, false, 100).unwrap().last().unwrap().change;
     assert_eq!(world.show("1").state, PostState::Held);
     assert!(world.told(cursor - 1).contains(&("1".into(), "held")), "the help center takes it down again");
 }

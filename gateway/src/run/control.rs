@@ -1,15 +1,19 @@
 //! What the control surface asks of the gateway as a whole.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::Gateway;
-use crate::admin::ports::{DamagedRecord, GatewayControl, Health, StoreCheck, StoreCheckReport};
+use crate::admin::backup::{self, BackupError};
+use crate::admin::ports::{
+    AdminError, AdminResult, BackupReport, DamagedRecord, GatewayControl, Health, StoreCheck, StoreCheckReport,
+};
 use crate::clock::{Clock, SystemClock};
-use crate::observe::metrics;
+use crate::observe::{Event, emit, metrics};
 use crate::smtp::Credentials;
 use crate::store::{LocalStore, StoreError};
 use crate::tenants::{Credential, Registry};
@@ -60,6 +64,34 @@ impl StoreCheck for Gateway {
             why: record.problem,
         });
         Ok(StoreCheckReport { records, damaged: damaged.collect() })
+    }
+
+    async fn backup(&self, folder: PathBuf) -> AdminResult<BackupReport> {
+        let (store, registry) = (self.store.clone(), self.registry.clone());
+        let config = self.config.read().clone();
+        let begun = std::time::Instant::now();
+        let target = folder.clone();
+        let work = move || {
+            let hostname = config.hostname.to_string();
+            backup::create(&store, &registry, &SystemClock, &hostname, &config.data_dir, &target)
+        };
+        let made = tokio::task::spawn_blocking(work).await.map_err(|e| AdminError::Store(e.to_string()))?;
+        let made = made.map_err(|error| match error {
+            BackupError::NotEmpty(_) => AdminError::Conflict(error.to_string()),
+            BackupError::Inside(_) | BackupError::Relative(_) => AdminError::Invalid(error.to_string()),
+            error => AdminError::Store(error.to_string()),
+        })?;
+        let detail = format!("{}: {} letters, {} octets", folder.display(), made.stand.letters, made.octets);
+        emit(&Event::Gateway { state: "backup-made", detail });
+        Ok(BackupReport {
+            folder,
+            taken: made.stand.taken,
+            letters: made.stand.letters,
+            files: made.files,
+            octets: made.octets,
+            kek: made.stand.kek,
+            millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
     }
 }
 

@@ -8,6 +8,9 @@ pub enum RunError {
     /// Another gateway runs on the same data folder.
     #[error("another gateway runs on {0}: stop it first (waxseal drain), or give this one a data_dir of its own")]
     Taken(PathBuf),
+    /// A restore was cut off in the data folder.
+    #[error("{0}: a restore of a backup was not finished: run waxseal backup restore again")]
+    Unfinished(PathBuf),
     /// The data folder cannot be used.
     #[error("data_dir: {0}")]
     DataDir(String),

@@ -12,7 +12,7 @@ use crate::tenants::Registry;
 /// What the configuration says about posts.
 pub(super) fn settings(config: &Config) -> Settings {
     let thresholds = Thresholds { publish_below: config.spam.publish_below, spam_above: config.spam.spam_above };
-    Settings { thresholds, ..Settings::default() }
+    Settings { thresholds, redaction: config.redaction.clone(), ..Settings::default() }
 }
 
 /// Opens the posts, loudly where something was wrong with them.

@@ -12,7 +12,7 @@ use crate::message::DomainName;
 pub fn sign_file(args: &SignArgs) -> Result<(), CliError> {
     let config = crate::config::load(&args.config).map_err(|e| CliError::new(Exit::Usage, e.to_string()))?;
     let failed = |e: &dyn std::fmt::Display| CliError::new(Exit::RunTime, e.to_string());
-    let _lock = lock_data_dir(&config).map_err(|e| failed(&e))?;
+    let _lock = lock_data_dir(&config.data_dir).map_err(|e| failed(&e))?;
     let kek = read_kek(&config).map_err(|e| failed(&e))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let registry = open_registry(&config, &kek, clock.clone()).map_err(|e| failed(&e))?;

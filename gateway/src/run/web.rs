@@ -20,6 +20,7 @@ use crate::threads::Processors;
 use crate::web::accounts::{Accounts, Lifetimes};
 use crate::web::control::AccountAdmin;
 use crate::web::login::throttle::SignInThrottle;
+use crate::web::posts::PostAdmin;
 use crate::web::site::Site;
 use crate::web::{self, Rooms};
 
@@ -68,6 +69,7 @@ impl Gateway {
             admin: self.admin_state(),
             registry: self.registry.clone(),
             accounts: self.accounts.clone(),
+            posts: self.posts.clone(),
             clock: clock.clone(),
             processors: Processors::all(),
             throttle: SignInThrottle::default(),
@@ -95,12 +97,14 @@ impl Gateway {
         let state = self.admin_state();
         let accounts =
             AccountAdmin { accounts: self.accounts.clone(), registry: self.registry.clone(), clock: clock.clone() };
+        let posts = PostAdmin { posts: self.posts.clone(), registry: self.registry.clone() };
+        let more = web::control::router(accounts).merge(web::posts::control_router(posts));
         let mut stop = self.stop_rest.subscribe();
         tokio::spawn(async move {
             let stopped = async move {
                 let _ = stop.wait_for(|stop| *stop).await;
             };
-            let _ = admin::serve(socket, state, web::control::router(accounts), stopped).await;
+            let _ = admin::serve(socket, state, more, stopped).await;
         })
     }
 

@@ -10,6 +10,7 @@
 mod change;
 mod disk;
 mod examine;
+mod frozen;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use change::{ChangeSet, Namespace};
 use change::{State, bound_to, raw_key, wrap_context};
 pub use disk::{ControlDisk, DiskError, LocalDisk, Record, Write};
 use examine::{Database, examine};
+pub use frozen::{ControlCopy, FrozenDisk};
 use snapshot::{CONTROL_KEY_CONTEXT, Unreadable};
 
 /// The most that one value may be, before sealing.
@@ -384,7 +386,8 @@ impl ControlStore {
         Ok(())
     }
 
-    fn renew_snapshot(&mut self) -> Result<(), ControlError> {
+    /// The octets of a snapshot file of everything as it is now.
+    fn whole_snapshot(&self) -> Result<Vec<u8>, ControlError> {
         let mut records: Vec<Write> = Vec::new();
         loop {
             // Namespace 0 is the store's own; the first key after it is `[1]`.
@@ -396,7 +399,11 @@ impl ControlStore {
                 break;
             }
         }
-        let file = snapshot::whole(&self.wrapped_key, &self.key, self.state.generation, records)?;
+        Ok(snapshot::whole(&self.wrapped_key, &self.key, self.state.generation, records)?)
+    }
+
+    fn renew_snapshot(&mut self) -> Result<(), ControlError> {
+        let file = self.whole_snapshot()?;
         self.disk.write_new_snapshot(&file).map_err(disk_error("write the snapshot"))?;
         self.disk.sync_new_snapshot().map_err(disk_error("sync the snapshot"))?;
         self.disk.rename_new_snapshot().map_err(disk_error("rename the snapshot"))?;

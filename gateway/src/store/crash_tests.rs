@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use waxseal_keys::sealing::DataKey;
 
@@ -15,8 +14,7 @@ use super::{LetterRecord, LocalStore, NewLetter, RecipientState, Recovery, Setti
 use crate::clock::{ManualClock, Timestamp};
 use crate::deliver::outcome::{DialogueStage, Evidence};
 use crate::ids::{LetterId, TenantId};
-use crate::message::{Envelope, Letter, Recipient, ReversePath};
-use crate::sign::SendOptions;
+use crate::message::Letter;
 
 #[derive(Default, Clone)]
 struct File {
@@ -162,31 +160,7 @@ impl Bench {
 }
 
 fn letter(number: u64, recipients: usize) -> NewLetter {
-    let id = LetterId::new(Timestamp::from_millis(now().millis() + number));
-    let recipients: Vec<_> =
-        (0..recipients).map(|n| Recipient::new(format!("r{n}@example.net").parse().unwrap())).collect();
-    let states = recipients.iter().map(|_| waiting(0)).collect();
-    let envelope = Envelope::new(ReversePath::Mailbox("s@example.com".parse().unwrap()), recipients);
-    let message = format!("Subject: letter {number}\r\n\r\nbody of letter {number}\r\n");
-    NewLetter {
-        record: LetterRecord {
-            id,
-            tenant: TenantId(1),
-            accepted: now(),
-            expires: now(),
-            envelope: envelope.clone(),
-            states,
-            options: SendOptions::default(),
-            return_path: None,
-            subject: String::new(),
-            from_domain: "example.com".into(),
-            size: message.len() as u64,
-            eight_bit: false,
-            delay_notified: false,
-            notice: false,
-        },
-        letter: crate::sign::sealed_for_tests(envelope, Bytes::from(message)),
-    }
+    super::samples::letter_to(TenantId(1), number, recipients)
 }
 
 fn waiting(attempts: u16) -> RecipientState {

@@ -55,8 +55,18 @@ impl Folder {
     }
 
     fn name(&self, number: u64) -> PathBuf {
-        self.path.join(format!("{number:012}.journal"))
+        self.path.join(segment_name(number))
     }
+}
+
+/// The file name of a segment.
+pub fn segment_name(number: u64) -> String {
+    format!("{number:012}.journal")
+}
+
+/// The number of the segment that has this file name, if one has.
+pub fn segment_number(name: &str) -> Option<u64> {
+    name.strip_suffix(".journal")?.parse().ok()
 }
 
 /// Makes the names in a directory survive a power cut.
@@ -69,8 +79,7 @@ impl Disk for Folder {
         let mut numbers = Vec::new();
         for entry in std::fs::read_dir(&self.path)? {
             let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_suffix(".journal"));
-            numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
+            numbers.extend(name.to_str().and_then(segment_number));
         }
         numbers.sort_unstable();
         Ok(numbers)

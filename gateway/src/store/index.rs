@@ -21,6 +21,7 @@ const KEYS: &str = "idempotency";
 const POSITION: &[u8] = b"position";
 const VERSION: u8 = 1;
 const CACHE_OCTETS: u64 = 16 << 20;
+const COPIED_AT_ONCE: usize = 1000;
 
 /// The sled database and its folder.
 pub struct Index {
@@ -89,6 +90,32 @@ impl Index {
             table.restore_key((kept.tenant, kept.key), (kept.id, kept.end));
         }
         Ok(position)
+    }
+
+    /// Copies everything as it lies, sealed, into a new database in `target`, durable when it returns; the position
+    /// that it is true for and the number of letters.
+    pub fn copy_to(&self, target: &Path) -> Result<(Position, u64), StoreError> {
+        let copy = Self::open(target)?;
+        let (mut position, mut letters) = (Position::default(), 0);
+        for (from, to, is_letters) in [(&self.letters, &copy.letters, true), (&self.keys, &copy.keys, false)] {
+            let mut batch = sled::Batch::default();
+            for (count, item) in from.iter().enumerate() {
+                let (key, value) = item.map_err(|e| sled_error("reading the index", &e))?;
+                if key == POSITION {
+                    position = postcard::from_bytes(&value).map_err(|e| StoreError::Damaged(e.to_string()))?;
+                } else if is_letters {
+                    letters += 1;
+                }
+                batch.insert(key, value);
+                if count % COPIED_AT_ONCE == COPIED_AT_ONCE - 1 {
+                    let full = std::mem::take(&mut batch);
+                    to.apply_batch(full).map_err(|e| sled_error("copying the index", &e))?;
+                }
+            }
+            to.apply_batch(batch).map_err(|e| sled_error("copying the index", &e))?;
+        }
+        copy.sync()?;
+        Ok((position, letters))
     }
 
     /// Writes a checkpoint; durable when it returns.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -111,14 +111,16 @@ impl Drop for Settling<'_> {
 pub struct LocalStore {
     journal: Journal,
     table: Arc<Mutex<Table>>,
-    index: Mutex<Index>,
-    disk: Arc<dyn Disk>,
+    pub(super) index: Mutex<Index>,
+    pub(super) disk: Arc<dyn Disk>,
     keys: Arc<FrameKeys>,
     readers: Mutex<HashMap<u64, OpenSegment>>,
     clock: Arc<dyn Clock>,
     traffic: Traffic,
     settings: Settings,
     free: AtomicU64,
+    /// Copies under way: no segment is unlinked meanwhile.
+    pub(super) pins: AtomicUsize,
 }
 
 impl LocalStore {
@@ -159,6 +161,7 @@ impl LocalStore {
             clock,
             traffic: Traffic::default(),
             settings,
+            pins: AtomicUsize::new(0),
         };
         Ok((Arc::new(store), recovery))
     }
@@ -204,6 +207,9 @@ impl LocalStore {
         if let Err(error) = index.forget_keys(tenants, &old_keys).and_then(|()| index.write(tenants, &changes)) {
             self.table.lock().untake(changes);
             return Err(error);
+        }
+        if self.pins.load(Ordering::Acquire) > 0 {
+            return Ok(());
         }
         let dead = self.table.lock().dead_prefix(changes.position);
         for number in dead {

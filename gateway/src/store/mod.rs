@@ -13,9 +13,12 @@ mod index;
 pub mod journal;
 pub mod ledger;
 mod local;
+mod pin;
 pub mod record;
 mod recover;
-mod table;
+#[cfg(test)]
+mod samples;
+pub(crate) mod table;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,6 +33,8 @@ use crate::sign::{Sealed, SendOptions};
 pub use inbox::Expected;
 pub use local::{LocalStore, Settings};
 pub use recover::{DamagedRecord, Recovery};
+#[cfg(test)]
+pub(crate) use samples::sample_letter;
 
 /// Where a recipient of a queued letter stands. Exactly one of these at every moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +124,16 @@ pub struct LetterRecord {
     pub delay_notified: bool,
     /// Is it a notice of our own (never answered with another)?
     pub notice: bool,
+}
+
+/// The tag of TLS reports of our own; a tenant's letter with this tag is no notice, and so no report.
+pub const TLS_REPORT_TAG: &str = "tls-report";
+
+impl LetterRecord {
+    /// Is it a TLS report of our own (RFC 8460)?
+    pub fn is_tls_report(&self) -> bool {
+        self.notice && self.options.tags.iter().any(|tag| tag == TLS_REPORT_TAG)
+    }
 }
 
 /// A letter on its way into the store.

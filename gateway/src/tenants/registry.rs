@@ -27,7 +27,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::ids::TenantId;
 use crate::message::DomainName;
 use crate::observe::Event;
-use crate::store::control::{ControlDisk, ControlStore, Namespace, OpenReport};
+use crate::store::control::{ControlCopy, ControlDisk, ControlStore, Namespace, OpenReport};
 
 /// One line of the audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +145,16 @@ impl Registry {
     /// Why no change is taken until a restart (the disk failed in the middle of one), if that is so.
     pub fn closed(&self) -> Option<String> {
         self.store.lock().closed().map(str::to_owned)
+    }
+
+    /// Everything as it lies on disk, sealed, for a backup.
+    pub fn copy_of_control(&self) -> Result<ControlCopy, RegistryError> {
+        Ok(self.store.lock().copy()?)
+    }
+
+    /// What proves that a backup's manifest belongs to its control data.
+    pub fn seal_of_backup(&self, manifest: &[u8]) -> [u8; 32] {
+        self.store.lock().seal_of_backup(manifest)
     }
 
     /// Which DKIM keys a new domain gets (`[dkim] algorithms`); RSA-2048 and Ed25519 until this is called.

@@ -27,6 +27,12 @@ const ASSETS: &[Asset] = &[
         content: include_str!("assets/htmx-2.0.11.min.js"),
     },
     Asset { name: "page.js", kind: "text/javascript; charset=utf-8", content: include_str!("assets/page.js") },
+    Asset { name: "moderation.css", kind: "text/css; charset=utf-8", content: include_str!("assets/moderation.css") },
+    Asset {
+        name: "moderation.js",
+        kind: "text/javascript; charset=utf-8",
+        content: include_str!("assets/moderation.js"),
+    },
     Asset { name: "seal.svg", kind: "image/svg+xml", content: include_str!("assets/seal.svg") },
 ];
 

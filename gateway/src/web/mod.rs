@@ -15,8 +15,10 @@ pub mod guard;
 mod headers;
 pub mod language;
 pub mod login;
+mod moderation;
 mod overview;
 pub mod page;
+pub mod posts;
 pub mod role;
 pub mod route;
 pub mod site;
@@ -43,7 +45,7 @@ const LARGEST_BODY: usize = 1 << 20;
 
 /// Every route of the web listener. A room with routes of its own adds its table here.
 pub fn table() -> Vec<Route> {
-    [assets::ROUTES, login::ROUTES, overview::ROUTES].concat()
+    [assets::ROUTES, login::ROUTES, overview::ROUTES, posts::ROUTES, moderation::ROUTES].concat()
 }
 
 /// The router of one web listener. It needs the peer's address (`ConnectInfo<SocketAddr>`).

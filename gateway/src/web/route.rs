@@ -74,7 +74,11 @@ impl Route {
 }
 
 pub(super) fn is_page(path: &str) -> bool {
-    !(path.starts_with("/v1/") || path.starts_with("/1.1/") || path == "/healthz" || path == "/readyz")
+    !(path.starts_with("/v1/")
+        || path.starts_with("/1.1/")
+        || path.starts_with("/1.2/")
+        || path == "/healthz"
+        || path == "/readyz")
 }
 
 /// The router of the whole table, each route behind its guard.

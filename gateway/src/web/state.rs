@@ -8,6 +8,7 @@ use super::site::Site;
 use crate::admin::Problem;
 use crate::admin::server::AdminState;
 use crate::clock::Clock;
+use crate::posts::Posts;
 use crate::tenants::{Directory, Registry};
 use crate::threads::Processors;
 
@@ -19,6 +20,8 @@ pub struct Rooms {
     pub registry: Arc<Registry>,
     /// People, sessions, tokens.
     pub accounts: Arc<Accounts>,
+    /// Posts for help centers.
+    pub posts: Arc<Posts>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where passwords are hashed.

@@ -23,6 +23,8 @@ use super::{Rooms, router};
 use crate::admin::fake::Fake;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::ids::TenantId;
+use crate::posts::{self, NoClassifier, Posts};
+use crate::store::journal::TenantKeys;
 use crate::tenants::Registry;
 use crate::threads::Processors;
 
@@ -35,6 +37,19 @@ pub(super) struct House {
     pub(super) clock: Arc<ManualClock>,
     pub(super) router: Router,
     _dir: tempfile::TempDir,
+}
+
+struct Keys(Arc<Registry>);
+
+impl TenantKeys for Keys {
+    fn data_key(&self, tenant: TenantId) -> Option<Arc<waxseal_keys::sealing::DataKey>> {
+        self.0.data_key(tenant)
+    }
+}
+
+fn posts(dir: &std::path::Path, registry: &Arc<Registry>, clock: &Arc<ManualClock>) -> Arc<Posts> {
+    let keys = Arc::new(Keys(registry.clone()));
+    Posts::open(dir, keys, Arc::new(NoClassifier), clock.clone(), posts::Settings::default()).unwrap().0
 }
 
 impl House {
@@ -51,8 +66,9 @@ impl House {
         let accounts = Accounts::open(registry.clone(), clock.clone(), Lifetimes::default()).unwrap();
         let rooms = Arc::new(Rooms {
             admin: Arc::new(Fake::default()).state(),
-            registry,
+            registry: registry.clone(),
             accounts: Arc::new(accounts),
+            posts: posts(dir.path(), &registry, &clock),
             clock: clock.clone() as Arc<dyn Clock>,
             processors: Processors::all(),
             throttle: SignInThrottle::default(),

@@ -1,4 +1,4 @@
-"""The two relays of the bench: how each is set up, started, watched and stopped.
+"""The relays of the bench: how each is set up, started, watched and stopped.
 
 Both listen on a loopback port without TLS, sign every mail, keep their queue under the same folder (so on the same
 disk), sync it before they answer, and send everything to the sink's port.
@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 DOMAIN = "example.test"
@@ -177,10 +178,104 @@ class Postfix(Rival):
         wait_for("Postfix's end", lambda: not listens(self.port))
 
 
+# Exim's deliveries outlive the processes that began them: somebody must inherit them, or their time is not counted.
+SUBREAPER = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+child = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+while True:
+    try:
+        os.waitpid(-1, 0)
+    except ChildProcessError:
+        break
+"""
+
+
+class Exim(Rival):
+    """Exim with its own DKIM signer (RSA only), delivering at once. Needs root and an unpacked Debian package.
+
+    Its CPU is a lower bound: where Exim ignores SIGCHLD, the kernel forgets what the child used.
+    """
+
+    name = "exim"
+
+    def __init__(self, folder, sink_port, log, binary):
+        self.binary = pathlib.Path(binary)
+        if not self.binary.exists():
+            raise Unavailable("Exim is not there: ops/ci/peers unpacks it")
+        if os.geteuid() != 0:
+            raise Unavailable("Exim's daemon runs only as root")
+        self.folder, self.log, self.process = pathlib.Path(folder), log, None
+        self.port = free_port()
+        for part in ("spool", "log"):
+            (self.folder / part).mkdir(parents=True, exist_ok=True)
+        key = self.folder / "key.pem"
+        subprocess.run(["openssl", "genrsa", "-traditional", "-out", key, "2048"], check=True, stderr=log)
+        for part in (self.folder, self.folder / "spool", self.folder / "log", key):
+            shutil.chown(part, "Debian-exim", "Debian-exim")
+        self.config = self.folder / "exim.conf"
+        self.config.write_text(f"""exim_path = {self.binary}
+spool_directory = {self.folder}/spool
+log_file_path = {self.folder}/log/%slog
+pid_file_path = {self.folder}/spool/pid
+primary_hostname = relay.{DOMAIN}
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = {self.port}
+keep_environment =
+host_lookup =
+rfc1413_query_timeout = 0s
+tls_advertise_hosts =
+message_size_limit = 100M
+smtp_accept_max = 500
+smtp_accept_queue_per_connection = 0
+smtp_accept_max_per_connection = 0
+queue_only_load = 1000
+remote_max_parallel = 20
+acl_smtp_rcpt = take
+acl_smtp_data = accept
+deliver_drop_privilege = true
+begin acl
+take:
+  accept control = dkim_disable_verify
+begin routers
+all:
+  driver = manualroute
+  route_list = * 127.0.0.1::{sink_port}
+  self = send
+  transport = out
+begin transports
+out:
+  driver = smtp
+  hosts_avoid_tls = *
+  dkim_domain = {DOMAIN}
+  dkim_selector = {SELECTOR}
+  dkim_private_key = {key}
+  dkim_canon = relaxed
+begin retry
+* * F,1h,1m
+""")
+
+    def start(self):
+        command = [sys.executable, "-c", SUBREAPER, str(self.binary), "-C", str(self.config), "-bdf", "-q1m"]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+        wait_for("Exim's listener", lambda: listens(self.port))
+
+    def roots(self):
+        return [self.process.pid] if self.process else []
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait(60)
+            self.process = None
+
+
 class Waxseal(Rival):
-    """The gateway: RSA-2048 and Ed25519 on every mail, AUTH PLAIN on a loopback listener."""
+    """The gateway: every mail signed with the keys of `algorithms`, AUTH PLAIN on a loopback listener."""
 
     name = "waxseal"
+    algorithms = ("rsa2048", "ed25519")
 
     def __init__(self, folder, sink_port, log, binary):
         if not os.access(binary, os.X_OK):
@@ -205,12 +300,14 @@ kek = "file:{self.folder}/kek"
 connections_per_ip = 1000
 [queue]
 reserve_free = "100MB"
+[dkim]
+algorithms = {json.dumps(self.algorithms)}
 [[delivery.route]]
 domain = "*"
 host = "127.0.0.1:{sink_port}"
 """)
 
-    def _cli(self, *words):
+    def cli(self, *words):
         done = subprocess.run([self.binary, *words, "--config", self.config], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"waxseal {' '.join(words)}: exit {done.returncode}: {done.stderr.strip()}")
@@ -231,12 +328,12 @@ host = "127.0.0.1:{sink_port}"
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def _provision(self):
-        self._cli("tenant", "add", "bench")
-        self._cli("domain", "add", DOMAIN, "--tenant", "bench")
-        for key in json.loads(self._cli("dkim", "list", DOMAIN, "--json")):
+        self.cli("tenant", "add", "bench")
+        self.cli("domain", "add", DOMAIN, "--tenant", "bench")
+        for key in json.loads(self.cli("dkim", "list", DOMAIN, "--json")):
             if key["state"] != "active":
-                self._cli("dkim", "activate", DOMAIN, key["selector"], "--even-if-unpublished")
-        credential = json.loads(self._cli("credential", "new", "--tenant", "bench", "--json"))
+                self.cli("dkim", "activate", DOMAIN, key["selector"], "--even-if-unpublished")
+        credential = json.loads(self.cli("credential", "new", "--tenant", "bench", "--json"))
         self.user, self.secret = credential["user"], credential["secret"]
 
     def roots(self):
@@ -246,3 +343,10 @@ host = "127.0.0.1:{sink_port}"
         if self.process:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(60)
+
+
+class WaxsealEd25519(Waxseal):
+    """The gateway with Ed25519 keys only: what is left when the RSA signature is not the cost."""
+
+    name = "ed25519"
+    algorithms = ("ed25519",)

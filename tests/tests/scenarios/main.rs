@@ -3,9 +3,11 @@
 // A story's helpers are test code as well, though they bear no `#[test]`.
 #![allow(clippy::unwrap_used)]
 
+mod backups;
 mod clocks;
 mod command_line;
 mod crashes;
+mod dane;
 mod delivery;
 mod delivery_faults;
 mod durability;
@@ -21,4 +23,5 @@ mod refusals;
 mod senders;
 mod signatures;
 mod tenants;
+mod tls_reports;
 mod world;

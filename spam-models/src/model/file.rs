@@ -1,0 +1,103 @@
+//! The model's file: `WAXSPAM\0`, format version (u16, little endian), SHA-256 of the rest, length of the card (u32),
+//! the card as JSON, the codes deflated (RFC 1950).
+//!
+//! A weight is one octet: 255 steps that grow with the square of their number, because most weights are small and a
+//! few decide. Rounding costs nothing that was measurable; pruned weights become runs of zeros that deflate packs.
+
+use std::io::{Read as _, Write as _};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Card, Model, ModelError};
+
+const MAGIC: &[u8; 8] = b"WAXSPAM\0";
+/// Changes with the file's layout and with every change of what a feature's hash is.
+const FORMAT: u16 = 1;
+const HEAD: usize = 8 + 2 + 32;
+/// log2 of the most weights a file may announce: a hostile file must not take all memory.
+const MOST_BITS: u32 = 24;
+
+/// The weight beyond which all weights are cut: the last step.
+const MOST: f32 = 12.0;
+
+fn values() -> [f32; 256] {
+    std::array::from_fn(|code| {
+        let step = code as f32 - 128.0;
+        if code == 0 { 0.0 } else { step.signum() * step * step / (127.0 * 127.0) * MOST }
+    })
+}
+
+fn code(weight: f32) -> u8 {
+    let step = (weight.abs().min(MOST) / MOST).sqrt() * 127.0;
+    (128.0 + step.round().copysign(weight)) as u8
+}
+
+pub(super) fn round(card: Card, weights: &[f32]) -> Model {
+    let codes: Vec<u8> = weights.iter().map(|&weight| code(weight)).collect();
+    let digest = hex(&Sha256::digest(body(&card, &codes)));
+    Model { card, digest, codes, values: values() }
+}
+
+/// Everything after the digest, weights not packed: packing may change with the library, the digest must not.
+fn body(card: &Card, codes: &[u8]) -> Vec<u8> {
+    let card = serde_json::to_vec(card).unwrap_or_default();
+    let mut out = (card.len() as u32).to_le_bytes().to_vec();
+    out.extend(card);
+    out.extend(codes);
+    out
+}
+
+pub(super) fn write(model: &Model) -> Vec<u8> {
+    let body = body(&model.card, &model.codes);
+    let plain = body.len() - model.codes.len();
+    let mut out = MAGIC.to_vec();
+    out.extend(FORMAT.to_le_bytes());
+    out.extend(Sha256::digest(&body));
+    out.extend(&body[..plain]);
+    let mut packer = flate2::write::ZlibEncoder::new(out, flate2::Compression::best());
+    // A vector takes every write.
+    let _ = packer.write_all(&model.codes);
+    packer.finish().unwrap_or_default()
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<Model, ModelError> {
+    if bytes.len() < HEAD + 4 || &bytes[..8] != MAGIC {
+        return Err(ModelError::Format("it does not begin as one"));
+    }
+    let found = u16::from_le_bytes([bytes[8], bytes[9]]);
+    if found != FORMAT {
+        return Err(ModelError::Version { found, expected: FORMAT });
+    }
+    let length = u32::from_le_bytes([bytes[HEAD], bytes[HEAD + 1], bytes[HEAD + 2], bytes[HEAD + 3]]) as usize;
+    let card =
+        bytes.get(HEAD + 4..).and_then(|rest| rest.get(..length)).ok_or(ModelError::Format("its card is cut off"))?;
+    let card: Card = serde_json::from_slice(card).map_err(|_| ModelError::Format("its card cannot be read"))?;
+    if !(8..=MOST_BITS).contains(&card.bits) {
+        return Err(ModelError::Format("it has an impossible number of weights"));
+    }
+    let size = 1_usize << card.bits;
+    let mut codes = Vec::with_capacity(size);
+    flate2::read::ZlibDecoder::new(&bytes[HEAD + 4 + length..])
+        .take(size as u64 + 1)
+        .read_to_end(&mut codes)
+        .map_err(|_| ModelError::Format("its weights cannot be unpacked"))?;
+    if codes.len() != size {
+        return Err(ModelError::Format("its weights are not as many as its card says"));
+    }
+    let mut hash = Sha256::new();
+    hash.update(&bytes[HEAD..HEAD + 4 + length]);
+    hash.update(&codes);
+    let (found, written) = (hex(&hash.finalize()), hex(&bytes[10..HEAD]));
+    if found != written {
+        return Err(ModelError::Damaged { found, written });
+    }
+    Ok(Model { card, digest: found, codes, values: values() })
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut out, octet| {
+        let _ = write!(out, "{octet:02x}");
+        out
+    })
+}
