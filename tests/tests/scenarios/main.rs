@@ -20,6 +20,7 @@ mod notices;
 mod queue;
 mod receivers;
 mod redaction;
+mod redaction_corpus;
 mod refusals;
 mod senders;
 mod signatures;
