@@ -159,6 +159,7 @@ impl Gateway {
         });
         doors.extend(gateway.serve_web(web, &clock));
         rest.push(gateway.serve_control(control, &clock));
+        rest.extend(delivery::start_reporter(&gateway, clock.clone(), gateway.stop_rest.subscribe()));
         rest.push(tokio::spawn(gateway.clone().sweep_accounts(gateway.stop_rest.subscribe())));
         rest.push(tokio::spawn(gateway.clone().watch_gauges(gateway.stop_rest.subscribe())));
         if let Some(reading) = reading {

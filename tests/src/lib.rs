@@ -6,6 +6,7 @@
 // Parts of tests: a panic is how they say that a test fails.
 #![allow(clippy::missing_panics_doc, clippy::return_self_not_must_use)]
 
+pub mod bind;
 pub mod client;
 pub mod disk;
 pub mod dns;

@@ -27,6 +27,8 @@ pub enum Need {
     Python,
     /// dkimpy in the virtual environment under target/peers.
     Dkimpy,
+    /// parsedmarc in a virtual environment of its own under target/peers.
+    ReportReader,
     /// nodemailer under target/peers, and Node.js.
     Nodemailer,
     /// BIND with its tools for keys and signatures.
@@ -47,6 +49,7 @@ impl fmt::Display for Need {
             Self::Exim => "Exim and root",
             Self::Python => "Python",
             Self::Dkimpy => "dkimpy",
+            Self::ReportReader => "parsedmarc",
             Self::Nodemailer => "nodemailer",
             Self::Bind => "BIND and its DNSSEC tools",
             Self::FakeTime => "libfaketime",
@@ -85,6 +88,7 @@ impl Need {
             Self::Exim => is_root() && peers().join("exim/usr/sbin/exim4").exists(),
             Self::Python => program("python3"),
             Self::Dkimpy => peers().join("venv/bin/dkimverify").exists(),
+            Self::ReportReader => peers().join("reports/bin/parsedmarc").exists(),
             Self::Nodemailer => program("node") && peers().join("node/node_modules/nodemailer").exists(),
             Self::Bind => program("named") && program("dnssec-signzone"),
             Self::FakeTime => fake_time_library().is_some(),

@@ -361,6 +361,16 @@ pub fn dkimpy(message: &[u8], records: &[(String, String)]) -> Vec<Judged> {
         .collect()
 }
 
+/// A TLS report, compressed or as mail, as parsedmarc reads it; panics if it is none.
+pub fn read_tls_report(octets: &[u8]) -> Value {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("report");
+    std::fs::write(&file, octets).expect("the folder is ours");
+    let python = need::peers().join("reports/bin/python");
+    let said = run(Command::new(python).arg(script("read_tls_report.py")).arg(&file)).expect("parsedmarc reads it");
+    serde_json::from_str(said.trim()).expect("one line of JSON")
+}
+
 /// Every signature of `message`, judged by OpenDKIM with these key records.
 pub fn opendkim(message: &[u8], records: &[(String, String)]) -> Vec<Judged> {
     let folder = open_folder("waxseal-opendkim-");

@@ -6,7 +6,7 @@ use super::cross::tls_of;
 use super::value::{SectionValues, Value, Values, maybe_path};
 use super::{
     AddressDetail, Config, Delivery, DialogueTimeouts, Dkim, Dns, DomainPattern, Egress, Limits, Listener,
-    ListenerKind, ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles,
+    ListenerKind, ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles, TlsReport,
 };
 use crate::message::DomainName;
 use crate::redact;
@@ -30,6 +30,7 @@ pub(super) fn config(values: &Values, source: &Path) -> Config {
         dkim: dkim(values),
         queue: queue(values),
         delivery: delivery(values),
+        tls_report: tls_report(values),
         egress: values.all("egress").iter().map(|section| egress(section, &hostname)).collect(),
         dns: dns(values),
         spam: spam(values),
@@ -198,6 +199,15 @@ fn egress(section: &SectionValues, hostname: &DomainName) -> Egress {
         name: section.text("name").to_owned(),
         address: *address,
         ehlo: section.domain("ehlo").unwrap_or_else(|| hostname.clone()),
+    }
+}
+
+fn tls_report(values: &Values) -> TlsReport {
+    let section = values.one("tls_report");
+    TlsReport {
+        send: section.boolean("send"),
+        from: section.maybe_text("from").and_then(|text| text.parse().ok()),
+        organization: section.maybe_text("organization").map(str::to_owned),
     }
 }
 

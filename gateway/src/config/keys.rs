@@ -14,8 +14,8 @@ const fn section(path: &'static str, occurs: Occurs, doc: &'static str, keys: &'
 
 use Absent::{Is, Nothing, Required};
 use Kind::{
-    Address, Boolean, Choice, Domain, Endpoint, Fraction, Integer, Keep, List, MaybePath, Network, Path, Pattern, Rate,
-    Secret, Server, Size, Socket, Span, Text, Url,
+    Address, Boolean, Choice, Domain, Endpoint, Fraction, Integer, Keep, List, Mailbox, MaybePath, Network, Path,
+    Pattern, Rate, Secret, Server, Size, Socket, Span, Text, Url,
 };
 use Occurs::{Once, Optional, Repeated};
 
@@ -317,6 +317,21 @@ pub(super) const SECTIONS: &[Section] = &[
             key("messages_per_connection", Integer(1, 1_000_000), Nothing("100"), "Messages on one connection."),
             key("rate", Rate, Nothing("\"200/s\""), "Messages a second (/s), minute (/m) or hour (/h)."),
             key("tls", TLS_LEVEL, Nothing("\"verify\""), "The TLS level of these destinations."),
+        ],
+    ),
+    section(
+        "tls_report",
+        Once,
+        "Daily reports on TLS to the domains that ask for them (RFC 8460).",
+        &[
+            key("send", Boolean, Is("true"), "Send reports."),
+            key(
+                "from",
+                Mailbox,
+                Nothing("\"tls-reports@example.com\""),
+                "Who sends them by mail: an address in a tenant's domain with an active DKIM key. Without it tls-reports@ the hostname, if that is such a domain; else reports go by HTTPS only.",
+            ),
+            key("organization", Text, Nothing("\"Example Inc.\""), "Who reports; the hostname if not written."),
         ],
     ),
     section(

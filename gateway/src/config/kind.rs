@@ -7,6 +7,8 @@ pub(super) enum Kind {
     Text,
     /// A domain name.
     Domain,
+    /// A mail address.
+    Mailbox,
     /// A file or folder.
     Path,
     /// A file, or `""` for none.

@@ -12,7 +12,7 @@ use super::DomainPattern;
 use super::kind::Kind;
 use super::units::{format_duration, format_size, parse_duration, parse_rate, parse_size};
 use super::value::Value;
-use crate::message::DomainName;
+use crate::message::{DomainName, Mailbox};
 use crate::redact::Keep;
 
 /// What is wrong with a value, and what to write.
@@ -136,6 +136,7 @@ fn read_text(kind: Kind, text: &str) -> Read {
         Kind::Text => printable(text).then(|| Value::Text(text.to_owned())),
         Kind::Path => (printable(text)).then(|| Value::Text(text.to_owned())),
         Kind::MaybePath => (text.is_empty() || printable(text)).then(|| Value::Text(text.to_owned())),
+        Kind::Mailbox => text.parse::<Mailbox>().ok().map(|_| Value::Text(text.to_owned())),
         Kind::Url => is_url(text).then(|| Value::Text(text.trim_end_matches('/').to_owned())),
         Kind::Domain => text.parse().ok().map(Value::Domain),
         Kind::Size(least, most) => {
@@ -198,6 +199,7 @@ pub(super) fn remedy(kind: Kind) -> String {
         Kind::Text => "write a text of 1 to 255 printable characters".into(),
         Kind::Domain => "write a domain name such as \"mx1.relay.example\"".into(),
         Kind::Path => "write a path".into(),
+        Kind::Mailbox => "write a mail address such as \"tls-reports@example.com\"".into(),
         Kind::MaybePath => "write a path, or \"\" for none".into(),
         Kind::Url => "write an address such as \"https://mail.example\"".into(),
         Kind::Integer(least, most) => format!("write a whole number from {least} to {most}"),

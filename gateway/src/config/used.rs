@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::message::DomainName;
+use crate::message::{DomainName, Mailbox};
 use crate::redact;
 use crate::sign::TlsLevel;
 
@@ -35,6 +35,8 @@ pub struct Config {
     pub queue: Queue,
     /// Delivery.
     pub delivery: Delivery,
+    /// Reports on TLS.
+    pub tls_report: TlsReport,
     /// Source addresses.
     pub egress: Vec<Egress>,
     /// DNS.
@@ -261,6 +263,17 @@ pub struct Site {
     pub rate: Option<f64>,
     /// The TLS level.
     pub tls: Option<TlsLevel>,
+}
+
+/// Reports on TLS (RFC 8460).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsReport {
+    /// Are they sent?
+    pub send: bool,
+    /// Who sends them by mail.
+    pub from: Option<Mailbox>,
+    /// Who reports.
+    pub organization: Option<String>,
 }
 
 /// A source address.

@@ -8,6 +8,7 @@
 mod attempt;
 mod explain;
 mod plan;
+mod record;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -26,6 +27,7 @@ use super::outcome::{DialogueStage, HostVerdict, Outcome, Scene};
 use super::pool::{Pool, PoolKey};
 use super::targets::{self, MxHost, NoTarget, Surroundings, Target};
 use super::tls::{TlsClients, TlsSetupError};
+use super::tls_report::book::{Book, DeadAddresses};
 use super::{Destination, DestinationKind, DestinationLimits, SiteRules, Transaction};
 use crate::clock::Clock;
 use crate::config::{Config, Delivery, Dns, Egress, ListenerKind, Site};
@@ -135,6 +137,8 @@ pub struct Courier {
     clock: Arc<dyn Clock>,
     pool: Arc<Pool>,
     mta_sts: MtaSts,
+    book: Arc<Book>,
+    dead: Arc<DeadAddresses>,
     /// The MX hosts that each domain had last, so that [`Courier::limits_for`] need not ask DNS.
     seen: Mutex<HashMap<DomainName, Arc<[DomainName]>>>,
 }
@@ -160,8 +164,9 @@ impl Courier {
     ) -> Self {
         let pool = Pool::new(parts.delivery.connections.max(1));
         let parts = RwLock::new(Arc::new(parts));
-        let mta_sts = MtaSts::new(Arc::clone(&resolver), Arc::clone(&clock), ledger);
-        Self { parts, resolver, dialer, clock, pool, mta_sts, seen: Mutex::default() }
+        let mta_sts = MtaSts::new(Arc::clone(&resolver), Arc::clone(&clock), Arc::clone(&ledger));
+        let (book, dead) = (Arc::new(Book::open(Arc::clone(&ledger))), Arc::new(DeadAddresses::open(ledger)));
+        Self { parts, resolver, dialer, clock, pool, mta_sts, book, dead, seen: Mutex::default() }
     }
 
     /// A courier of the parts that delivery uses, for its tests.
@@ -243,6 +248,21 @@ impl Courier {
         names
     }
 
+    /// Who answers questions about names.
+    pub fn resolver(&self) -> Arc<dyn Resolver> {
+        Arc::clone(&self.resolver)
+    }
+
+    /// The book of TLS sessions.
+    pub fn book(&self) -> Arc<Book> {
+        Arc::clone(&self.book)
+    }
+
+    /// Addresses that did not take TLS reports.
+    pub fn dead_addresses(&self) -> Arc<DeadAddresses> {
+        Arc::clone(&self.dead)
+    }
+
     /// Forgets policies that ran out; called now and then. Blocks on the disk.
     pub fn sweep(&self) {
         self.mta_sts.sweep();
@@ -314,6 +334,11 @@ impl crate::schedule::Delivery for Courier {
 
     async fn deliver(&self, transaction: &Transaction) -> Vec<Outcome> {
         self.deliver(transaction).await
+    }
+
+    fn report_ended(&self, to: &Mailbox, arrived: bool) {
+        let (dead, address, now) = (Arc::clone(&self.dead), format!("mailto:{to}"), self.clock.now());
+        tokio::task::spawn_blocking(move || if arrived { dead.works(&address) } else { dead.failed(&address, now) });
     }
 }
 

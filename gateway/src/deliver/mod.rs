@@ -83,6 +83,7 @@ pub struct DestinationLimits {
 
 /// One letter to some of its recipients, all at one destination.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own about the letter
 pub struct Transaction {
     /// The letter's id.
     pub id: LetterId,
@@ -106,6 +107,8 @@ pub struct Transaction {
     pub envelope_id: Option<String>,
     /// The least TLS that tenant and message ask for.
     pub tls: TlsLevel,
+    /// Is it a TLS report of our own? Those are not reported on.
+    pub report: bool,
     /// The name of the source address, from `[[egress]]`; `None` is as the system chooses.
     pub egress: Option<String>,
 }

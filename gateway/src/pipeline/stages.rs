@@ -1,6 +1,7 @@
 //! What every letter goes through, a service's and our own alike: redact, then seal, then the queue's record of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -11,11 +12,13 @@ use crate::config::Config;
 use crate::deliver::notice::{self, NoticeKind};
 use crate::deliver::outcome::Evidence;
 use crate::ids::{LetterId, TenantId};
-use crate::message::{Letter, Received, ReversePath};
+use crate::message::{Envelope, Letter, Mailbox, Received, Recipient, ReversePath};
 use crate::redact::{self, Mode, Report};
 use crate::schedule::Sender;
-use crate::sign::{self, SealRequest, Sealed, SendOptions, TlsLevel, TraceFacts, return_path};
-use crate::store::{LetterRecord, NewLetter, RecipientState};
+use crate::sign::{
+    self, MailStream, SealRequest, Sealed, SendOptions, Signers as _, TlsLevel, TraceFacts, return_path,
+};
+use crate::store::{LetterRecord, NewLetter, RecipientState, TLS_REPORT_TAG};
 use crate::tenants::{Directory, Registry, Tenant};
 
 /// A letter that is ready for the store, and what the redaction stage said.
@@ -149,6 +152,38 @@ impl Stages {
         let letter = Letter::new(composed.envelope, composed.message);
         let (sealed, _) = self.redact_and_seal(id, tenant, &directory, letter, None).map_err(|e| e.to_string())?;
         Ok(self.queued(id, tenant, sealed, SendOptions::default(), true))
+    }
+}
+
+impl Stages {
+    /// The domain that a letter of the gateway's own from this address is signed as: an active key's, of a tenant.
+    pub fn signs_for(&self, from: &Mailbox) -> bool {
+        let directory = self.registry.snapshot();
+        let owned = directory.domains().filter(|domain| from.domain().is_within(&domain.name));
+        owned.into_iter().any(|domain| !directory.active(&domain.name).is_empty())
+    }
+
+    /// Seals a TLS report (RFC 8460 §5.3): from `<>`, as the tenant that owns the domain of `from`.
+    pub fn tls_report(&self, from: &Mailbox, to: &Mailbox, message: Vec<u8>) -> Result<NewLetter, String> {
+        let directory = self.registry.snapshot();
+        let owned = directory.domains().filter(|domain| from.domain().is_within(&domain.name));
+        let owner = owned.max_by_key(|domain| domain.name.as_str().len()).map(|domain| domain.tenant);
+        let tenant = owner.and_then(|id| directory.tenant(id)).ok_or_else(|| format!("{from} is no tenant's"))?;
+        let envelope = Envelope::new(ReversePath::Null, vec![Recipient::new(to.clone())]);
+        let id = LetterId::new(self.clock.now());
+        let letter = Letter::new(envelope, message);
+        let (sealed, report) =
+            self.redact_and_seal(id, tenant, &directory, letter, None).map_err(|error| error.to_string())?;
+        if !report.hits.is_empty() {
+            return Err("it holds what looks like a card number, and would arrive altered".to_owned());
+        }
+        let options = SendOptions {
+            tags: vec![TLS_REPORT_TAG.to_owned()],
+            expire_after: Some(Duration::from_hours(24)),
+            stream: MailStream::Bulk,
+            ..SendOptions::default()
+        };
+        Ok(self.queued(id, tenant, sealed, options, true))
     }
 }
 

@@ -7,7 +7,8 @@
 //! Not every server that an operator has passes signatures on. So the root is asked once: if its answer can be
 //! proven, everything is validated from then on, for good, and what cannot be validated is a failure. If the
 //! servers answer but without signatures, there is no DNSSEC here until they do; this is told, not hidden
-//! ([`Resolver::no_dnssec`]). Silence proves neither.
+//! ([`Resolver::no_dnssec`]). Silence and SERVFAIL prove neither: for [`PATIENCE`] questions are asked where they can
+//! be proven, and so fail.
 //!
 //! Positive answers are cached by hickory. Negative ones are kept here too, since hickory drops them once it
 //! validates, and since failures of a server deserve a short rest.
@@ -46,8 +47,12 @@ const NEGATIVE_MAX: Duration = Duration::from_mins(5);
 const FAILURE_FOR: Duration = Duration::from_secs(5);
 /// Entries of the negative cache.
 const NEGATIVE_ENTRIES: usize = 8_192;
+/// Aliases of aliases that are followed.
+const MOST_ALIASES: usize = 8;
 /// How long servers without signatures are not asked for them again.
 const WITHOUT_DNSSEC_FOR: Duration = Duration::from_mins(1);
+/// How long servers may fail for the root before they count as servers without signatures.
+pub const PATIENCE: Duration = Duration::from_mins(10);
 
 /// The resolver could not be set up: the operator's fault.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -59,6 +64,7 @@ enum Question {
     Mx,
     Ipv4,
     Ipv6,
+    Cname,
     Txt,
     Tlsa,
 }
@@ -69,6 +75,7 @@ impl Question {
             Self::Mx => "mx",
             Self::Ipv4 => "a",
             Self::Ipv6 => "aaaa",
+            Self::Cname => "cname",
             Self::Txt => "txt",
             Self::Tlsa => "tlsa",
         }
@@ -79,6 +86,7 @@ impl Question {
             Self::Mx => RecordType::MX,
             Self::Ipv4 => RecordType::A,
             Self::Ipv6 => RecordType::AAAA,
+            Self::Cname => RecordType::CNAME,
             Self::Txt => RecordType::TXT,
             Self::Tlsa => RecordType::TLSA,
         }
@@ -88,8 +96,10 @@ impl Question {
 /// What is known of the servers' signatures.
 #[derive(Debug, Clone)]
 enum Dnssec {
-    /// Nobody asked yet, or nobody answered.
-    Unknown,
+    /// Nobody asked yet.
+    Unasked,
+    /// The servers fail, since when; they are asked again after `until`.
+    Failing { since: Instant, until: Instant },
     /// The root's answer was proven once.
     On,
     /// The servers answer without what proves it.
@@ -115,7 +125,7 @@ impl HickoryResolver {
         Ok(Self {
             plain: build(dns, &Validation::Off)?,
             validating: dnssec.then(|| build(dns, &Validation::From(anchors))).transpose()?,
-            dnssec: Mutex::new(Dnssec::Unknown),
+            dnssec: Mutex::new(Dnssec::Unasked),
             probing: tokio::sync::Mutex::default(),
             negative: Mutex::new(HashMap::new()),
         })
@@ -130,7 +140,6 @@ impl HickoryResolver {
                 self.probe(validating).await;
             }
         }
-        // With nobody answering, the question is asked where it can be proven: it will fail, not be believed.
         if self.settled() == Some(false) { &self.plain } else { validating }
     }
 
@@ -139,22 +148,31 @@ impl HickoryResolver {
         match &*self.dnssec.lock() {
             Dnssec::On => Some(true),
             Dnssec::Off { until, .. } if *until > Instant::now() => Some(false),
-            Dnssec::Off { .. } | Dnssec::Unknown => None,
+            Dnssec::Failing { until, .. } if *until > Instant::now() => Some(true),
+            Dnssec::Off { .. } | Dnssec::Failing { .. } | Dnssec::Unasked => None,
         }
     }
 
     async fn probe(&self, validating: &TokioResolver) {
         let asked = tokio::time::timeout(LOOKUP_TIMEOUT, validating.lookup(Name::root(), RecordType::SOA)).await;
-        let off = |why: String| Dnssec::Off { why, until: Instant::now() + WITHOUT_DNSSEC_FOR };
-        let found = match asked {
-            Err(_) | Ok(Err(NetError::Timeout)) => return,
+        let now = Instant::now();
+        let off = |why: String| Dnssec::Off { why, until: now + WITHOUT_DNSSEC_FOR };
+        let failing = || match *self.dnssec.lock() {
+            Dnssec::Failing { since, .. } if since + PATIENCE < now => off("the DNS servers fail for the root".into()),
+            Dnssec::Failing { since, .. } => Dnssec::Failing { since, until: now + FAILURE_FOR },
+            _ => Dnssec::Failing { since: now, until: now + FAILURE_FOR },
+        };
+        let found = match &asked {
+            Err(_) => failing(),
             Ok(Ok(answer)) if secure(answer.answers(), RecordType::SOA) => Dnssec::On,
             Ok(Ok(_)) => off("the DNS servers answer for the root without DNSSEC signatures".into()),
+            Ok(Err(error)) if matches!(read_error(error).0, DnsFailure::ServFail | DnsFailure::Timeout) => failing(),
             Ok(Err(error)) => off(format!("the root's answer cannot be validated: {error}")),
         };
         let mut dnssec = self.dnssec.lock();
         let detail = match (&*dnssec, &found) {
-            (Dnssec::Off { .. }, Dnssec::Off { .. }) => None,
+            (Dnssec::Off { .. }, Dnssec::Off { .. }) | (Dnssec::Failing { .. }, Dnssec::Failing { .. }) => None,
+            (_, Dnssec::Failing { .. }) => Some("the DNS servers fail for the root".to_owned()),
             (_, Dnssec::Off { why, .. }) => {
                 Some(format!("{why}; DANE waits until they do, or set delivery.dane = false"))
             }
@@ -231,22 +249,37 @@ impl HickoryResolver {
         let mut answer = AddressAnswer { secure: true, ..AddressAnswer::default() };
         for record in lookup.answers() {
             let address = match &record.data {
-                RData::A(a) => Some(IpAddr::V4(a.0)),
-                RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
-                RData::CNAME(_) => None,
+                RData::A(a) => IpAddr::V4(a.0),
+                RData::AAAA(aaaa) => IpAddr::V6(aaaa.0),
                 _ => continue,
             };
-            let proven = record.proof == Proof::Secure;
-            answer.secure &= proven;
+            answer.secure &= record.proof == Proof::Secure;
             let owner = plain_text(&record.name);
-            if owner == host.as_str() {
-                answer.name_secure |= proven;
-            } else if address.is_some() {
+            if owner != host.as_str() {
                 answer.alias_of = Some(owner);
             }
-            answer.addresses.extend(address);
+            answer.addresses.push(address);
         }
+        answer.name_secure = answer.secure && answer.alias_of.is_none();
         if answer.addresses.is_empty() { Err(DnsFailure::NoData) } else { Ok(answer) }
+    }
+
+    /// Are the first alias and all aliases from here proven? Asked one by one: where one answer leads to the next,
+    /// hickory does not keep what proves those on the way.
+    async fn aliases(&self, host: &DomainName) -> (bool, bool) {
+        let mut name = host.clone();
+        let mut proofs = Vec::new();
+        while proofs.len() < MOST_ALIASES {
+            let Ok(lookup) = self.ask(Question::Cname, &name, false).await else { break };
+            let alias = lookup.answers().iter().find_map(|record| match &record.data {
+                RData::CNAME(target) => Some((record.proof == Proof::Secure, plain_text(&target.0).parse())),
+                _ => None,
+            });
+            let Some((proven, Ok(target))) = alias else { break };
+            proofs.push(proven);
+            name = target;
+        }
+        (proofs.first() == Some(&true), !proofs.is_empty() && proofs.iter().all(|proven| *proven))
     }
 }
 
@@ -350,7 +383,13 @@ impl Resolver for HickoryResolver {
 
     async fn addresses(&self, host: &DomainName) -> Result<AddressAnswer, DnsFailure> {
         let (v4, v6) = tokio::join!(self.family(Question::Ipv4, host), self.family(Question::Ipv6, host));
-        combine(v4, v6)
+        let mut answer = combine(v4, v6)?;
+        if answer.alias_of.is_some() && self.validating.is_some() {
+            let (first, all) = self.aliases(host).await;
+            answer.name_secure = first;
+            answer.secure &= all;
+        }
+        Ok(answer)
     }
 
     async fn txt(&self, name: &DomainName, fresh: bool) -> Result<Vec<String>, DnsFailure> {

@@ -6,10 +6,12 @@
 //! that wait for it. A clock that jumps ahead expires nothing until it has stood the test of [`CLOCK_GRACE`]; one
 //! that jumps back does not leave letters waiting for a time that no policy would have set.
 
+mod after;
 mod ports;
 mod restore;
 mod watch;
 
+use after::never_asked;
 pub use ports::{Delivery, SchedulerParts, Sender, Settings};
 use watch::ClockWatch;
 
@@ -30,7 +32,7 @@ use crate::deliver::notice::NoticeKind;
 use crate::deliver::outcome::{DialogueStage, Evidence, Outcome};
 use crate::deliver::{Destination, DestinationLimits, Transaction};
 use crate::ids::LetterId;
-use crate::message::{DomainName, ReversePath};
+use crate::message::{DomainName, Mailbox, ReversePath};
 use crate::observe::{Event, emit};
 use crate::sign::TlsLevel;
 use crate::store::{LetterRecord, NewLetter, RecipientState, Store, StoreError, Transition};
@@ -284,6 +286,7 @@ impl Scheduler {
             return_content: envelope.return_content,
             envelope_id: envelope.envelope_id.clone(),
             tls: self.sender.tls(record).max(record.options.tls.unwrap_or_default()),
+            report: record.is_tls_report(),
             egress: None,
         }
     }
@@ -377,6 +380,9 @@ impl Scheduler {
             }
         }
         events.iter().for_each(emit);
+        if record.is_tls_report() {
+            self.tell_of_report(record, &transitions);
+        }
         self.board.lock().done(id, recipients);
         match self.store.find(id) {
             Some(record) => {
@@ -410,16 +416,4 @@ impl Scheduler {
             }
         }
     }
-}
-
-/// The evidence, if every recipient failed before the server was asked anything about the message.
-fn never_asked(outcomes: &[(u32, Outcome)]) -> Option<Evidence> {
-    let early = |outcome: &Outcome| match outcome {
-        Outcome::TryLater(evidence) => {
-            matches!(evidence.stage, DialogueStage::Dns | DialogueStage::Connect | DialogueStage::Greeting)
-        }
-        _ => false,
-    };
-    let (_, first) = outcomes.first()?;
-    outcomes.iter().all(|(_, outcome)| early(outcome)).then(|| first.evidence().clone())
 }

@@ -21,7 +21,7 @@ pub enum Shelf {
     StsPolicies,
     /// TLS results, by day and domain.
     TlsResults,
-    /// Reports that wait to be sent, by day, domain and address.
+    /// Addresses that did not take TLS reports.
     TlsReports,
 }
 

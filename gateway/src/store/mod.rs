@@ -134,6 +134,16 @@ pub struct LetterRecord {
     pub notice: bool,
 }
 
+/// The tag of TLS reports of our own; a tenant's letter with this tag is no notice, and so no report.
+pub const TLS_REPORT_TAG: &str = "tls-report";
+
+impl LetterRecord {
+    /// Is it a TLS report of our own (RFC 8460)?
+    pub fn is_tls_report(&self) -> bool {
+        self.notice && self.options.tags.iter().any(|tag| tag == TLS_REPORT_TAG)
+    }
+}
+
 /// A letter on its way into the store.
 pub struct NewLetter {
     /// What the queue will know of it.

@@ -13,25 +13,30 @@ use crate::world::{SOON, mail};
 
 /// A gateway that trusts one authority, a policy host of it for `sts.test`, and two exchangers on one port:
 /// `mx.sts.test`, which proves its name, and `bad.sts.test`, which does not.
-struct World {
-    gateway: Gateway,
-    tenant: Tenant,
-    dns: Dns,
-    web: HttpsServer,
-    good: Receiver,
-    bad: Receiver,
+pub struct World {
+    pub gateway: Gateway,
+    pub tenant: Tenant,
+    pub dns: Dns,
+    pub web: HttpsServer,
+    pub good: Receiver,
+    pub bad: Receiver,
 }
 
 const MODES: &[&str] = &["PIPELINING", "8BITMIME", "DSN"];
 
-fn world() -> World {
+pub fn world() -> World {
+    world_with(|_| ())
+}
+
+/// The same with a change to the configuration.
+pub fn world_with(change: impl FnOnce(&mut Setup)) -> World {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let local: SocketAddr = ([127, 0, 0, 1], 0).into();
     let good = Receiver::start_at(local, Some(authority.certify(&["mx.sts.test"])), MODES).unwrap();
     let port = good.address().port();
     let beside: SocketAddr = ([127, 0, 0, 2], port).into();
     let bad = Receiver::start_at(beside, Some(stranger.certify(&["bad.sts.test"])), MODES).unwrap();
-    let web = HttpsServer::start(authority.certify(&["mta-sts.sts.test"])).unwrap();
+    let web = HttpsServer::start(authority.certify(&["mta-sts.sts.test", "mta-sts.other.test"])).unwrap();
     let dns = Dns::start().unwrap();
     dns.mx("sts.test", 10, "mx.sts.test").a("mx.sts.test", [127, 0, 0, 1].into());
     dns.a("bad.sts.test", [127, 0, 0, 2].into()).a("mta-sts.sts.test", [127, 0, 0, 1].into());
@@ -42,6 +47,7 @@ fn world() -> World {
     let (_, path) = file.keep().unwrap();
     std::fs::write(&path, authority.pem()).unwrap();
     setup.set("delivery", "ca_file", format!("\"{}\"", path.display()));
+    change(&mut setup);
     let gateway = setup.start();
     let tenant = gateway.tenant("acme", &["example.com"]);
     World { gateway, tenant, dns, web, good, bad }
@@ -52,7 +58,7 @@ fn policy(mode: &str, mx: &str) -> String {
 }
 
 impl World {
-    fn send(&self, subject: &str) -> String {
+    pub fn send(&self, subject: &str) -> String {
         self.gateway.submit(&self.tenant, "sender@example.com", &["someone@sts.test"], &mail(subject))
     }
 }

@@ -1,6 +1,6 @@
 //! One attempt: a warm link or fresh ones, host by host, until everybody has an outcome.
 
-use super::plan::{Asked, Plan};
+use super::plan::{Asked, Plan, PlannedHost};
 use super::{
     Approach, Courier, DestinationKind, DialogueStage, DomainName, Ending, HostFailure, HostVerdict, IpAddr, Link,
     MxHost, Needs, NoTarget, Outcome, Parts, PoolKey, RECIPIENTS_AT_ONCE, Scene, Setting, Target, Transaction, targets,
@@ -84,7 +84,7 @@ impl Attempt<'_> {
                 source,
                 timeouts: &self.parts.delivery.timeouts,
             };
-            match self.try_target(&approach, target, &key, per_link, &plan.evidence(host)).await {
+            match self.try_target(&approach, target, &key, per_link, (plan, host)).await {
                 Next::Finished => break,
                 Next::AnotherLink | Next::AnotherHost => {}
             }
@@ -97,6 +97,7 @@ impl Attempt<'_> {
         for host in &plan.hosts {
             let Ruling::Avoid(why) = &host.ruling else { continue };
             self.failed_by_sts |= *why == Avoidance::NotNamed;
+            self.count_avoided(plan, host, *why);
             let stage = match why {
                 Avoidance::DaneUnknown | Avoidance::StsUnknown => DialogueStage::Dns,
                 Avoidance::NoDane | Avoidance::NotNamed => DialogueStage::Tls,
@@ -122,13 +123,15 @@ impl Attempt<'_> {
         target: &Target,
         key: &PoolKey,
         per_link: usize,
-        evidence: &str,
+        (plan, host): (&Plan, &PlannedHost),
     ) -> Next {
+        let evidence = plan.evidence(host);
         loop {
             let undecided = self.undecided();
             match approach.connect(target).await {
                 Ok(mut link) => {
-                    link.note = join(&link.note, evidence);
+                    self.count_session(plan, host, link.tls_failure.as_ref(), link.address, approach.source);
+                    link.note = join(&link.note, &evidence);
                     match self.use_link(link, key, per_link).await {
                         // Only as long as each link brings some recipients further.
                         Next::AnotherLink if self.undecided() < undecided => {}
@@ -137,8 +140,11 @@ impl Attempt<'_> {
                     }
                 }
                 Err(failure) => {
+                    if let Some(tls) = &failure.tls {
+                        self.count_session(plan, host, Some(tls), target.address.ip(), approach.source);
+                    }
                     self.failed_by_sts |= failure.tls.is_some() && approach.decision.decided_by == DecidedBy::MtaSts;
-                    self.failures.push(HostFailure { note: join(&failure.note, evidence), ..failure });
+                    self.failures.push(HostFailure { note: join(&failure.note, &evidence), ..failure });
                     return Next::AnotherHost;
                 }
             }

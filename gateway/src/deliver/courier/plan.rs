@@ -165,6 +165,16 @@ impl Courier {
         }
     }
 
+    /// Something over HTTPS, with the TLS and the addresses that are configured now.
+    pub(in crate::deliver) async fn with_https<T>(
+        &self,
+        request: impl AsyncFnOnce(&HttpsClient<'_>) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let parts = self.parts();
+        let client = self.https(&parts).map_err(|error| error.to_string())?;
+        request(&client).await
+    }
+
     fn https<'a>(&'a self, parts: &'a Parts) -> Result<HttpsClient<'a>, super::TlsSetupError> {
         Ok(HttpsClient {
             resolver: &*self.resolver,

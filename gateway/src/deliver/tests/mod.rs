@@ -72,6 +72,7 @@ fn transaction(courier: &Courier, to: &[&str]) -> Transaction {
         return_content: None,
         envelope_id: None,
         tls: TlsLevel::Opportunistic,
+        report: false,
         egress: None,
     }
 }

@@ -1,8 +1,8 @@
 //! What the scheduler is made of and what it asks of other rooms.
 
 use super::{
-    Arc, Clock, Destination, DestinationLimits, DomainName, Duration, Evidence, LetterRecord, NewLetter, NoticeKind,
-    Outcome, RetryPolicy, ReversePath, Store, TlsLevel, Transaction, async_trait,
+    Arc, Clock, Destination, DestinationLimits, DomainName, Duration, Evidence, LetterRecord, Mailbox, NewLetter,
+    NoticeKind, Outcome, RetryPolicy, ReversePath, Store, TlsLevel, Transaction, async_trait,
 };
 
 /// What delivers. Implemented by `deliver::Courier`; a pretend one serves tests.
@@ -14,6 +14,8 @@ pub trait Delivery: Send + Sync + 'static {
     fn limits(&self, destination: &Destination) -> DestinationLimits;
     /// One attempt; an outcome for each recipient, in order.
     async fn deliver(&self, transaction: &Transaction) -> Vec<Outcome>;
+    /// A TLS report of our own arrived, or did not.
+    fn report_ended(&self, _to: &Mailbox, _arrived: bool) {}
 }
 
 /// What the schedule needs of the rooms that know tenants: notices, return-paths, TLS levels.

@@ -1,4 +1,14 @@
-//! TLS results for reports to the domains that mail goes to (RFC 8460).
+//! TLS-RPT (RFC 8460): what became of TLS with every domain that mail goes to, and the daily report of it.
+//!
+//! [`book`] counts sessions by day and domain, [`address`] reads where a domain wants its report, [`document`] writes
+//! it, [`reporter`] sends it. A session is a connection that got as far as TLS, or a host that a policy kept us from;
+//! letters on a link that was kept are none. Connections that carry reports are not counted: two gateways that
+//! report about each other's reports would never end (§5.3).
+
+pub mod address;
+pub mod book;
+pub mod document;
+pub mod reporter;
 
 use std::borrow::Cow;
 
