@@ -7,6 +7,8 @@
 mod control;
 mod delivery;
 mod error;
+mod kek;
+mod keys;
 mod posts;
 mod recovery;
 mod restore;
@@ -24,7 +26,6 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use waxseal_keys::sealing::KeyEncryptionKey;
 
 use crate::admin::backup::UNFINISHED;
 use crate::admin::server as admin;
@@ -42,6 +43,7 @@ use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
 use crate::store::journal::TenantKeys;
 use crate::store::{self, LocalStore};
 use crate::tenants::Registry;
+use crate::tenants::steward::Steward;
 use crate::threads::Processors;
 use crate::web::accounts::Accounts;
 
@@ -62,6 +64,7 @@ pub struct Gateway {
     scheduler: Arc<Scheduler>,
     stages: Arc<Stages>,
     courier: Arc<Courier>,
+    steward: Arc<Steward>,
     posts: Arc<Posts>,
     tls: TlsSlot,
     accounts: Arc<Accounts>,
@@ -90,19 +93,16 @@ impl Gateway {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let config = Arc::new(config);
         let lock = lock_data_dir(&config.data_dir)?;
-        if config.data_dir.join(UNFINISHED).exists() {
-            return Err(RunError::Unfinished(config.data_dir.join(UNFINISHED)));
-        }
-        let kek = read_kek(&config)?;
-        let registry = open_registry(&config, &kek, clock.clone())?;
-        let decoy_key = kek.derive(b"smtp", b"waxseal decoy credentials v1");
-        drop(kek);
+        check_finished(&config)?;
+        let registry = kek::open_registry(&config, clock.clone())?;
+        let decoy_key = registry.decoy_key();
         let accounts = web::open_accounts(&registry, clock.clone())?;
         let store = open_store(&config, &registry, clock.clone())?;
         let posts = posts::open(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
 
         let courier = delivery::open_courier(&config, &registry, clock.clone())?;
+        let steward = keys::open_steward(&config, &registry, &store, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let scheduler = Scheduler::new(SchedulerParts {
             store: store.clone(),
@@ -137,6 +137,7 @@ impl Gateway {
         let control = admin::bind(&config.data_dir).await.map_err(|e| RunError::Listen(e.to_string()))?;
 
         let mut rest = background(&store, &scheduler, &posts, &stop_rest);
+        rest.push(tokio::spawn(steward.clone().run(stop_rest.subscribe())));
         let gateway = Arc::new(Self {
             config: RwLock::new(config),
             config_path,
@@ -145,6 +146,7 @@ impl Gateway {
             scheduler,
             stages,
             courier,
+            steward,
             posts,
             tls,
             accounts,
@@ -179,6 +181,11 @@ impl Gateway {
     /// Tenants, domains, credentials, keys.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// Who looks after the DKIM keys.
+    pub fn steward(&self) -> &Arc<Steward> {
+        &self.steward
     }
 
     /// The queue.
@@ -229,6 +236,7 @@ impl Gateway {
         let new = config::load(path).map_err(|e| e.to_string())?;
         let settings = schedule_settings(&new).map_err(|e| e.to_string())?;
         let server = tls::server_config(&new).map_err(|e| e.to_string())?;
+        let rules = keys::rules(&new).map_err(|e| e.to_string())?;
         let old = self.config.read().clone();
         let mut notes = vec!["configuration read; redaction, queue and delivery policy are in force".to_owned()];
         if let Some(server) = server {
@@ -250,6 +258,7 @@ impl Gateway {
         let new = Arc::new(new);
         self.courier.reconfigure(&new).await.map_err(|e| e.to_string())?;
         self.stages.reconfigure(new.clone());
+        self.registry.set_domain_rules(rules);
         self.scheduler.reconfigure(settings);
         self.posts.reconfigure(posts::settings(&new));
         crate::observe::configure(&new.log);
@@ -325,6 +334,12 @@ fn background(
     ]
 }
 
+/// A restore that was cut off left part of a backup's data here.
+fn check_finished(config: &Config) -> Result<(), RunError> {
+    let mark = config.data_dir.join(UNFINISHED);
+    if mark.exists() { Err(RunError::Unfinished(mark)) } else { Ok(()) }
+}
+
 fn lock_data_dir(path: &Path) -> Result<File, RunError> {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     let failed = |what: &str, e: std::io::Error| RunError::DataDir(format!("{what} {}: {e}", path.display()));
@@ -338,22 +353,6 @@ fn lock_data_dir(path: &Path) -> Result<File, RunError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(RunError::Taken(path.to_owned())),
         Err(std::fs::TryLockError::Error(e)) => Err(failed("locking", e)),
     }
-}
-
-fn read_kek(config: &Config) -> Result<KeyEncryptionKey, RunError> {
-    let secret = config.kek.read().map_err(|e| RunError::Kek(e.to_string()))?;
-    let text = std::str::from_utf8(&secret).map_err(|_| RunError::Kek("not text".to_owned()))?;
-    KeyEncryptionKey::parse(text).map_err(|e| RunError::Kek(e.to_string()))
-}
-
-fn open_registry(config: &Config, kek: &KeyEncryptionKey, clock: Arc<dyn Clock>) -> Result<Arc<Registry>, RunError> {
-    let registry = Registry::open(&config.data_dir, kek, clock).map_err(|e| RunError::Control(e.to_string()))?;
-    registry.opening_events().iter().for_each(emit);
-    let algorithms: Result<Vec<_>, _> = config.dkim.algorithms.iter().map(|name| name.parse()).collect();
-    registry.set_default_algorithms(
-        algorithms.map_err(|e: waxseal_keys::UnknownAlgorithm| RunError::Control(e.to_string()))?,
-    );
-    Ok(Arc::new(registry))
 }
 
 fn open_store(config: &Config, registry: &Arc<Registry>, clock: Arc<dyn Clock>) -> Result<Arc<LocalStore>, RunError> {

@@ -10,6 +10,7 @@
 mod dkim;
 mod import;
 mod key;
+pub mod life;
 pub mod sealing;
 
 pub use dkim::{

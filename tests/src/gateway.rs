@@ -170,6 +170,11 @@ impl Gateway {
         .to_vec();
     }
 
+    /// The variables of its environment that are the test's: with them another program sees the same clock.
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
     /// Sets the wall clock off by this much: `+10d`, `-3h`.
     pub fn shift_clock(&self, by: &str) {
         std::fs::write(self.folder.path().join("clock"), by).expect("the folder is ours");

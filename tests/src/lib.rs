@@ -15,6 +15,7 @@ pub mod https;
 pub mod load;
 pub mod need;
 pub mod peers;
+pub mod primary;
 pub mod receiver;
 pub mod setup;
 pub mod sink;

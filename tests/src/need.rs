@@ -33,6 +33,8 @@ pub enum Need {
     Nodemailer,
     /// BIND with its tools for keys and signatures.
     Bind,
+    /// LibreOffice without a screen, qpdf and pdftotext.
+    Office,
     /// libfaketime, under which a program sees the time that a file says.
     FakeTime,
     /// Root and loop devices: a file system of the test's own.
@@ -52,6 +54,7 @@ impl fmt::Display for Need {
             Self::ReportReader => "parsedmarc",
             Self::Nodemailer => "nodemailer",
             Self::Bind => "BIND and its DNSSEC tools",
+            Self::Office => "LibreOffice, qpdf and pdftotext",
             Self::FakeTime => "libfaketime",
             Self::OwnFileSystem => "root, mount and loop devices",
         })
@@ -90,7 +93,8 @@ impl Need {
             Self::Dkimpy => peers().join("venv/bin/dkimverify").exists(),
             Self::ReportReader => peers().join("reports/bin/parsedmarc").exists(),
             Self::Nodemailer => program("node") && peers().join("node/node_modules/nodemailer").exists(),
-            Self::Bind => program("named") && program("dnssec-signzone"),
+            Self::Bind => program("named") && program("dnssec-signzone") && program("nsupdate"),
+            Self::Office => ["soffice", "qpdf", "pdftotext"].into_iter().all(program),
             Self::FakeTime => fake_time_library().is_some(),
             Self::OwnFileSystem => is_root() && crate::disk::can_mount(),
         }

@@ -345,6 +345,12 @@ pub struct Judged {
 
 /// Every signature of `message`, judged by dkimpy with these key records.
 pub fn dkimpy(message: &[u8], records: &[(String, String)]) -> Vec<Judged> {
+    dkimpy_in(message, records, &[])
+}
+
+/// The same with these variables in dkimpy's environment: it refuses signatures of the future, so where the gateway
+/// has a clock of the test's, its judge needs the same one.
+pub fn dkimpy_in(message: &[u8], records: &[(String, String)], environment: &[(String, String)]) -> Vec<Judged> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let keys: serde_json::Map<String, Value> =
         records.iter().map(|(name, text)| (name.clone(), Value::String(text.clone()))).collect();
@@ -353,7 +359,8 @@ pub fn dkimpy(message: &[u8], records: &[(String, String)]) -> Vec<Judged> {
     std::fs::write(&mail, message).expect("the folder is ours");
     let python = need::peers().join("venv/bin/python");
     let mut command = Command::new(python);
-    let said = run(command.arg(script("dkimpy_verify.py")).arg(&keys_path).arg(&mail)).expect("dkimpy runs");
+    command.arg(script("dkimpy_verify.py")).arg(&keys_path).arg(&mail).envs(environment.iter().cloned());
+    let said = run(&mut command).expect("dkimpy runs");
     let rows: Vec<Value> = serde_json::from_str(said.trim()).expect("one line of JSON");
     let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
     rows.iter()

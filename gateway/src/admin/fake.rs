@@ -178,7 +178,14 @@ fn credential() -> CredentialSummary {
 }
 
 fn domain(name: &DomainName) -> DomainSummary {
-    DomainSummary { name: name.clone(), tenant: "acme".into(), active_keys: 1, created: NOW.to_rfc3339() }
+    DomainSummary {
+        name: name.clone(),
+        tenant: "acme".into(),
+        active_keys: 1,
+        proof: "vouched".into(),
+        challenge: None,
+        created: NOW.to_rfc3339(),
+    }
 }
 
 fn key(domain: &DomainName, selector: &str, state: &str) -> KeySummary {
@@ -187,6 +194,10 @@ fn key(domain: &DomainName, selector: &str, state: &str) -> KeySummary {
         selector: selector.into(),
         algorithm: "ed25519".into(),
         state: state.into(),
+        since: NOW.to_rfc3339(),
+        next: Some(KeyStep { to: Some("retiring".into()), at: Some(NOW.to_rfc3339()), why: "its turn".into() }),
+        record_lost: None,
+        history: vec![KeyMove { at: NOW.to_rfc3339(), to: state.into(), by: "steward".into(), why: "seen".into() }],
         record_name: format!("{selector}._domainkey.{domain}"),
         record_value: "v=DKIM1; k=ed25519; p=abc".into(),
         created: NOW.to_rfc3339(),
@@ -254,6 +265,10 @@ impl TenantAdmin for Fake {
     fn add_domain(&self, name: &DomainName, _: &str, _: &str) -> AdminResult<DomainSummary> {
         Ok(domain(name))
     }
+    fn vouch_for_domain(&self, name: &DomainName, _: &str, _: &str) -> AdminResult<DomainSummary> {
+        self.ask(format!("vouch for {name}"));
+        Ok(domain(name))
+    }
     fn list_domains(&self, _: Option<&str>) -> AdminResult<Vec<DomainSummary>> {
         Ok(vec![domain(&"acme.example".parse().unwrap())])
     }
@@ -280,13 +295,25 @@ impl TenantAdmin for Fake {
             Err(AdminError::Conflict("the record was not seen in DNS".into()))
         }
     }
-    fn retire_key(&self, domain: &DomainName, selector: &str, _: &str) -> AdminResult<KeySummary> {
-        self.ask(format!("retire {selector}"));
+    fn retire_key(&self, domain: &DomainName, selector: &str, force: bool, _: &str) -> AdminResult<KeySummary> {
+        self.ask(format!("retire {selector}{}", if force { " by force" } else { "" }));
         Ok(key(domain, selector, "retiring"))
     }
     fn revoke_key(&self, domain: &DomainName, selector: &str, _: &str) -> AdminResult<KeySummary> {
         self.ask(format!("revoke {selector}"));
         Ok(key(domain, selector, "revoked"))
+    }
+    fn rotate_keys(
+        &self,
+        domain: &DomainName,
+        at_once: Option<&str>,
+        dry_run: bool,
+        _: &str,
+    ) -> AdminResult<ApplyReport> {
+        if !dry_run {
+            self.ask(format!("rotate {domain} {at_once:?}"));
+        }
+        Ok(report("generated DKIM key s2", dry_run))
     }
 }
 
@@ -305,6 +332,10 @@ impl GatewayControl for Fake {
     }
     async fn reload(&self) -> Result<Vec<String>, String> {
         self.sick.clone().map_or_else(|| Ok(vec!["certificates read again".into()]), Err)
+    }
+    fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport> {
+        self.ask(format!("rotate the KEK to {reference} by {by}"));
+        Ok(KekReport { before: "01".into(), now: "02".into(), changed: true, configured: false })
     }
     async fn health(&self) -> Health {
         Health { ok: self.sick.is_none(), reasons: self.sick.iter().cloned().collect() }

@@ -106,8 +106,21 @@ pub struct DomainSummary {
     pub tenant: String,
     /// Keys that sign for it.
     pub active_keys: usize,
+    /// Why it is the tenant's: `vouched` by an operator, or `shown` in DNS; `claimed` while it is not yet.
+    pub proof: String,
+    /// The TXT record that a claim waits for.
+    pub challenge: Option<Challenge>,
     /// When it was added, in RFC 3339.
     pub created: String,
+}
+
+/// A TXT record that only the tenant was told of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// A DKIM key without its private half.
@@ -119,14 +132,46 @@ pub struct KeySummary {
     pub selector: String,
     /// `rsa2048`, `ed25519`…
     pub algorithm: String,
-    /// `generated`, `published`, `active`, `retiring`, `retired`, `revoked`.
+    /// `generated`, `published`, `verified`, `active`, `retiring`, `retired`, `destroyed`, `revoked`.
     pub state: String,
+    /// Since when it is so, in RFC 3339.
+    pub since: String,
+    /// What happens next by itself; `null` where nothing does.
+    pub next: Option<KeyStep>,
+    /// Since when a signing key's record has been missing at some authoritative server, in RFC 3339.
+    pub record_lost: Option<String>,
+    /// Its moves so far, oldest first.
+    pub history: Vec<KeyMove>,
     /// The name of its TXT record.
     pub record_name: String,
     /// The value of its TXT record.
     pub record_value: String,
     /// When it was made, in RFC 3339.
     pub created: String,
+}
+
+/// A key's next step by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyStep {
+    /// The state that it comes into; `null` where the key stays and its successor is made.
+    pub to: Option<String>,
+    /// Not before, in RFC 3339; `null` where only the world decides.
+    pub at: Option<String>,
+    /// What it waits for: one sentence.
+    pub why: String,
+}
+
+/// A move in a key's life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyMove {
+    /// When, in RFC 3339.
+    pub at: String,
+    /// Where to.
+    pub to: String,
+    /// By whom.
+    pub by: String,
+    /// Why: one sentence.
+    pub why: String,
 }
 
 /// What was changed, or would be, one sentence a change.
@@ -160,6 +205,8 @@ pub trait TenantAdmin: Send + Sync + 'static {
     fn list_credentials(&self, tenant: Option<&str>) -> AdminResult<Vec<CredentialSummary>>;
     fn revoke_credential(&self, user: &str, by: &str) -> AdminResult<()>;
     fn add_domain(&self, domain: &DomainName, tenant: &str, by: &str) -> AdminResult<DomainSummary>;
+    /// The same on the operator's word, where proof is required.
+    fn vouch_for_domain(&self, domain: &DomainName, tenant: &str, by: &str) -> AdminResult<DomainSummary>;
     fn list_domains(&self, tenant: Option<&str>) -> AdminResult<Vec<DomainSummary>>;
     fn remove_domain(&self, domain: &DomainName, dry_run: bool, by: &str) -> AdminResult<ApplyReport>;
     /// The records to publish, in one of the formats of `domain records`.
@@ -180,8 +227,17 @@ pub trait TenantAdmin: Send + Sync + 'static {
         even_if_unpublished: bool,
         by: &str,
     ) -> AdminResult<KeySummary>;
-    fn retire_key(&self, domain: &DomainName, selector: &str, by: &str) -> AdminResult<KeySummary>;
+    /// With `force` the last key that signs too, and one whose letters may still be on their way.
+    fn retire_key(&self, domain: &DomainName, selector: &str, force: bool, by: &str) -> AdminResult<KeySummary>;
     fn revoke_key(&self, domain: &DomainName, selector: &str, by: &str) -> AdminResult<KeySummary>;
+    /// New keys as soon as they may sign; with a reason for an emergency: at once, and the old ones are revoked.
+    fn rotate_keys(
+        &self,
+        domain: &DomainName,
+        at_once: Option<&str>,
+        dry_run: bool,
+        by: &str,
+    ) -> AdminResult<ApplyReport>;
 }
 
 /// Tells how mail for an address would go: MX, addresses, TLS decision, source address, limits.
@@ -200,6 +256,27 @@ pub struct Health {
     pub reasons: Vec<String>,
 }
 
+/// The body of `POST /v1/kek:rotate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KekRequest {
+    /// Where the new key is: `file:PATH` or `cred:NAME`.
+    pub new: String,
+}
+
+/// What a rotation of the key-encryption key did. Keys by their names, which give nothing of them away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KekReport {
+    /// The key before.
+    pub before: String,
+    /// The key that every data key is wrapped under now.
+    pub now: String,
+    /// Was there anything to do?
+    pub changed: bool,
+    /// Does the configuration name the new key?
+    pub configured: bool,
+}
+
 /// The gateway as a whole.
 #[async_trait]
 pub trait GatewayControl: Send + Sync + 'static {
@@ -208,6 +285,9 @@ pub trait GatewayControl: Send + Sync + 'static {
 
     /// Reads configuration and certificates again. On an error everything stays as it was.
     async fn reload(&self) -> Result<Vec<String>, String>;
+
+    /// Wraps every data key under the key that `reference` names. Blocks on the disk.
+    fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport>;
 
     /// Whether it can do its work, right now.
     async fn health(&self) -> Health;

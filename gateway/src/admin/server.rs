@@ -20,7 +20,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::ports::{BackupReport, GatewayControl, Health, RouteExplainer, StoreCheck, StoreCheckReport, TenantAdmin};
+use super::ports::{
+    BackupReport, GatewayControl, Health, KekReport, KekRequest, RouteExplainer, StoreCheck, StoreCheckReport,
+    TenantAdmin,
+};
 use super::problem::Problem;
 use crate::store::StoreError;
 
@@ -104,6 +107,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/v1/drain", post(drain))
         .route("/v1/reload", post(reload))
         .route("/v1/store:check", post(check))
+        .route("/v1/kek:rotate", post(rotate_kek))
         .route("/v1/backups", post(backup))
         // A file of many tenants is the largest body; only the owner of the socket can send one.
         .layer(DefaultBodyLimit::max(64 << 20))
@@ -168,6 +172,11 @@ async fn drain(State(state): State<AdminState>, body: Bytes) -> Answer<Drained> 
 async fn reload(State(state): State<AdminState>) -> Answer<Reloaded> {
     let notes = state.gateway.reload().await.map_err(Problem::invalid)?;
     Ok(Json(Reloaded { notes }))
+}
+
+async fn rotate_kek(State(state): State<AdminState>, headers: HeaderMap, body: Bytes) -> Answer<KekReport> {
+    let (by, request): (_, KekRequest) = (by(&headers), json(&body)?);
+    Ok(Json(blocking(move || state.gateway.rotate_kek(&request.new, &by)).await??))
 }
 
 async fn backup(State(state): State<AdminState>, body: Bytes) -> Answer<BackupReport> {

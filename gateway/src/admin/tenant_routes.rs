@@ -27,7 +27,7 @@ pub(super) fn router() -> Router<AdminState> {
         .route("/v1/credentials", get(list_credentials).post(new_credential))
         .route("/v1/credentials/{user}", axum::routing::delete(revoke_credential))
         .route("/v1/domains", get(list_domains).post(add_domain))
-        .route("/v1/domains/{domain}", axum::routing::delete(remove_domain))
+        .route("/v1/domains/{domain}", axum::routing::delete(remove_domain).post(act_on_domain))
         .route("/v1/domains/{domain}/records", get(records))
         .route("/v1/domains/{domain}/keys", get(list_keys).post(new_key))
         .route("/v1/domains/{domain}/keys/{selector}", post(change_key))
@@ -90,6 +90,9 @@ pub struct NewDomainRequest {
     pub name: String,
     /// Its tenant.
     pub tenant: String,
+    /// The operator answers for it, where proof is required.
+    #[serde(default)]
+    pub vouch: bool,
 }
 
 /// The body of `POST /v1/domains/{domain}/keys`: a key is made, or, with `pem`, imported.
@@ -113,6 +116,26 @@ pub struct NewKeyRequest {
 pub struct ActivateRequest {
     /// Sign although the record was not seen in DNS.
     pub even_if_unpublished: bool,
+}
+
+/// The body of `POST …/keys/{selector}:retire`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetireRequest {
+    /// The last key that signs too, and one whose letters may still be on their way.
+    pub force: bool,
+}
+
+/// The body of `POST /v1/domains/{domain}:rotate`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RotateRequest {
+    /// At once, and revoke the old keys; needs a reason.
+    pub now: bool,
+    /// Why, for the record.
+    pub reason: String,
+    /// Only say what would change.
+    pub dry_run: bool,
 }
 
 async fn list_tenants(State(state): State<AdminState>) -> Answer<Vec<TenantSummary>> {
@@ -180,7 +203,14 @@ async fn add_domain(State(state): State<AdminState>, headers: HeaderMap, body: B
     let request: NewDomainRequest = json(&body)?;
     let by = by(&headers);
     let name = domain_name(&request.name)?;
-    Ok(Json(blocking(move || state.tenants.add_domain(&name, &request.tenant, &by)).await??))
+    let add = move || {
+        if request.vouch {
+            state.tenants.vouch_for_domain(&name, &request.tenant, &by)
+        } else {
+            state.tenants.add_domain(&name, &request.tenant, &by)
+        }
+    };
+    Ok(Json(blocking(add).await??))
 }
 
 async fn remove_domain(
@@ -236,6 +266,26 @@ async fn new_key(
     Ok(Json(made??))
 }
 
+/// `POST /v1/domains/{domain}:rotate`.
+async fn act_on_domain(
+    State(state): State<AdminState>,
+    Path(domain_and_verb): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer<ApplyReport> {
+    let Some((domain, "rotate")) = domain_and_verb.rsplit_once(':') else {
+        return Err(Problem::invalid("a domain's keys can be rotated: …/domains/DOMAIN:rotate"));
+    };
+    let (by, domain) = (by(&headers), domain_name(domain)?);
+    let request: RotateRequest = if body.is_empty() { RotateRequest::default() } else { json(&body)? };
+    let reason = request.reason.trim().to_owned();
+    if request.now && reason.is_empty() {
+        return Err(Problem::invalid("a rotation at once revokes keys: say why (reason)"));
+    }
+    let at_once = request.now.then_some(reason);
+    Ok(Json(blocking(move || state.tenants.rotate_keys(&domain, at_once.as_deref(), request.dry_run, &by)).await??))
+}
+
 /// `POST …/keys/{selector}:activate|retire|revoke`; the router takes whole segments, so the verb is split off here.
 async fn change_key(
     State(state): State<AdminState>,
@@ -251,7 +301,10 @@ async fn change_key(
             let request: ActivateRequest = if body.is_empty() { ActivateRequest::default() } else { json(&body)? };
             blocking(move || state.tenants.activate_key(&domain, &selector, request.even_if_unpublished, &by)).await
         }
-        "retire" => blocking(move || state.tenants.retire_key(&domain, &selector, &by)).await,
+        "retire" => {
+            let request: RetireRequest = if body.is_empty() { RetireRequest::default() } else { json(&body)? };
+            blocking(move || state.tenants.retire_key(&domain, &selector, request.force, &by)).await
+        }
         "revoke" => blocking(move || state.tenants.revoke_key(&domain, &selector, &by)).await,
         _ => return Err(Problem::invalid("a key can be activated, retired or revoked: …/keys/SELECTOR:activate")),
     };

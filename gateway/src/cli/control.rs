@@ -46,6 +46,15 @@ impl GatewayArgs {
         Ok(load_config(&path)?.data_dir)
     }
 
+    /// The gateway's configuration, from its file.
+    pub(super) fn load_config(&self) -> Result<config::Config, CliError> {
+        let path = self.config.clone().unwrap_or_else(|| config::DEFAULT_PATH.into());
+        if self.config.is_none() && (self.data_dir.is_some() || !path.exists()) {
+            return Err(CliError::new(Exit::Usage, "this needs the gateway's configuration: give --config FILE"));
+        }
+        load_config(&path)
+    }
+
     /// Connects, and runs `work` to its end.
     pub(super) fn run<T>(&self, work: impl AsyncFnOnce(ControlClient) -> Result<T, CliError>) -> Result<T, CliError> {
         let data_dir = self.data_dir()?;

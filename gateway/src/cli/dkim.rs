@@ -1,15 +1,15 @@
-//! `waxseal dkim list|generate|import|activate|retire|revoke`.
+//! `waxseal dkim list|generate|import|activate|rotate|retire|revoke`.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
-use super::control::{ConsentArgs, GatewayArgs, ListArgs};
+use super::control::{ConsentArgs, GatewayArgs, ListArgs, print_changes};
 use super::{CliError, Exit, print};
 use crate::admin::client::{ControlClient, segment};
-use crate::admin::ports::KeySummary;
-use crate::admin::tenant_routes::{ActivateRequest, NewKeyRequest};
+use crate::admin::ports::{ApplyReport, KeySummary};
+use crate::admin::tenant_routes::{ActivateRequest, NewKeyRequest, RetireRequest, RotateRequest};
 
 /// `waxseal dkim`.
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ enum Verb {
         #[command(flatten)]
         list: ListArgs,
     },
-    /// Make a key; it signs once its record is published and it is activated.
+    /// Make a key; it takes over by itself once its record is published and its turn has come.
     #[command(after_help = "Example:\n  waxseal dkim generate acme.example --algorithm ed25519")]
     Generate {
         /// The domain.
@@ -71,6 +71,29 @@ enum Verb {
         #[arg(long)]
         even_if_unpublished: bool,
     },
+    /// Make new keys that take over as soon as their records are everywhere; or, with --now, at once.
+    #[command(after_help = "Examples:\n  waxseal dkim rotate acme.example\n  \
+        waxseal dkim rotate acme.example --now --reason \"laptop stolen\"")]
+    Rotate {
+        /// The domain.
+        domain: String,
+        /// An emergency: new keys sign at once, whether their records are published or not, and the old ones are
+        /// revoked.
+        #[arg(long, requires = "reason")]
+        now: bool,
+        /// Why, for the record.
+        #[arg(long, requires = "now")]
+        reason: Option<String>,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+        /// Accepted as everywhere; the reason is consent enough in an emergency.
+        #[arg(long, conflicts_with = "dry_run", hide = true)]
+        yes: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Let a key sign no more; its record stays until its last letters have arrived.
     #[command(after_help = "Example:\n  waxseal dkim retire acme.example s1 --yes")]
     Retire {
@@ -78,6 +101,9 @@ enum Verb {
         domain: String,
         /// The selector.
         selector: String,
+        /// Although it is the last key that signs, or letters that it signed may still be on their way.
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         consent: ConsentArgs,
     },
@@ -99,8 +125,8 @@ pub(super) fn run(args: DkimArgs) -> Result<(), CliError> {
         Verb::List { domain, list } => {
             let mut keys: Vec<KeySummary> = gateway.run(async |client| client.get(&keys_path(&domain)).await)?;
             keys.truncate(list.limit);
-            print::list(&keys, list.json, ["SELECTOR", "ALGORITHM", "STATE", "CREATED"], |key| {
-                [key.selector.clone(), key.algorithm.clone(), key.state.clone(), key.created.clone()]
+            print::list(&keys, list.json, ["SELECTOR", "ALGORITHM", "STATE", "SINCE", "NEXT AUTOMATIC STEP"], |key| {
+                [key.selector.clone(), key.algorithm.clone(), key.state.clone(), key.since.clone(), next_step(key)]
             })
         }
         Verb::Generate { domain, algorithm, selector, json } => {
@@ -125,11 +151,17 @@ pub(super) fn run(args: DkimArgs) -> Result<(), CliError> {
             let key: KeySummary = client.post(&verb_path(&domain, &selector, "activate"), &request).await?;
             print::line(&format!("key {} of {} is {}", key.selector, key.domain, key.state))
         }),
-        Verb::Retire { domain, selector, consent } => {
-            gateway.run(async |client| end(&client, &domain, &selector, "retire", &consent).await)
+        Verb::Rotate { domain, now, reason, dry_run, yes: _, json } => {
+            let request = RotateRequest { now, reason: reason.unwrap_or_default(), dry_run };
+            rotate(&gateway, &domain, &request, json)
+        }
+        Verb::Retire { domain, selector, force, consent } => {
+            let body = serde_json::json!(RetireRequest { force });
+            gateway.run(async |client| end(&client, &domain, &selector, "retire", &body, &consent).await)
         }
         Verb::Revoke { domain, selector, consent } => {
-            gateway.run(async |client| end(&client, &domain, &selector, "revoke", &consent).await)
+            let body = serde_json::json!({});
+            gateway.run(async |client| end(&client, &domain, &selector, "revoke", &body, &consent).await)
         }
     }
 }
@@ -152,8 +184,28 @@ fn add(gateway: &GatewayArgs, domain: &str, request: &NewKeyRequest, as_json: bo
         ("algorithm", key.algorithm.clone()),
         ("state", key.state.clone()),
         ("publish", format!("{} TXT \"{}\"", key.record_name, key.record_value)),
-        ("then", format!("waxseal dkim activate {} {}", key.domain, key.selector)),
+        ("then", next_step(&key)),
     ]))
+}
+
+/// `2027-05-23T… retiring: its successor takes over, …`.
+fn next_step(key: &KeySummary) -> String {
+    if let Some(lost) = &key.record_lost {
+        return format!("its record has been missing at some authoritative server since {lost}: publish it again");
+    }
+    let Some(next) = &key.next else { return "none".to_owned() };
+    let when = next.at.as_deref().unwrap_or("when it can");
+    format!("{when}: {} ({})", next.to.as_deref().unwrap_or("successor made"), next.why)
+}
+
+fn rotate(gateway: &GatewayArgs, domain: &str, request: &RotateRequest, as_json: bool) -> Result<(), CliError> {
+    let path = format!("/v1/domains/{}:rotate", segment(domain));
+    let report: ApplyReport = gateway.run(async |client| client.post(&path, request).await)?;
+    print_changes(&report, as_json)?;
+    if as_json || report.dry_run {
+        return Ok(());
+    }
+    print::line(&format!("publish what is new: waxseal domain records {domain}; then see waxseal dkim list {domain}"))
 }
 
 async fn end(
@@ -161,6 +213,7 @@ async fn end(
     domain: &str,
     selector: &str,
     verb: &str,
+    body: &serde_json::Value,
     consent: &ConsentArgs,
 ) -> Result<(), CliError> {
     let keys: Vec<KeySummary> = client.get(&keys_path(domain)).await?;
@@ -171,6 +224,6 @@ async fn end(
     if !consent.given(&format!("{verb} 1 key, {selector} of {domain} ({}, {})", key.algorithm, key.state))? {
         return Ok(());
     }
-    let key: KeySummary = client.post(&verb_path(domain, selector, verb), &serde_json::json!({})).await?;
+    let key: KeySummary = client.post(&verb_path(domain, selector, verb), body).await?;
     print::line(&format!("key {} of {} is {}", key.selector, key.domain, key.state))
 }

@@ -43,6 +43,9 @@ enum Verb {
         /// The tenant.
         #[arg(long, value_name = "NAME")]
         tenant: String,
+        /// Answer for it yourself where [domains] proof = "required".
+        #[arg(long)]
+        vouch: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -78,11 +81,16 @@ enum Verb {
 pub(super) fn run(args: DomainArgs) -> Result<(), CliError> {
     let gateway = args.gateway;
     match args.verb {
-        Verb::Add { domain, tenant, json } => {
-            let request = NewDomainRequest { name: domain, tenant };
+        Verb::Add { domain, tenant, vouch, json } => {
+            let request = NewDomainRequest { name: domain, tenant, vouch };
             let made: DomainSummary = gateway.run(async |client| client.post("/v1/domains", &request).await)?;
             if json {
                 return print::json(&made);
+            }
+            if let Some(challenge) = made.challenge {
+                print::line(&format!("tenant {} claims {}; publish this to prove it:", made.tenant, made.name))?;
+                print::line(&format!("{} TXT \"{}\"", challenge.name, challenge.value))?;
+                return print::line("it is looked for again and again; see waxseal domain list");
             }
             print::line(&format!("domain {} added to tenant {}", made.name, made.tenant))?;
             print::line(&format!("publish its records: waxseal domain records {}", made.name))
@@ -91,8 +99,13 @@ pub(super) fn run(args: DomainArgs) -> Result<(), CliError> {
             let path = format!("/v1/domains{}", query(&[("tenant", tenant)]));
             let mut domains: Vec<DomainSummary> = gateway.run(async |client| client.get(&path).await)?;
             domains.truncate(list.limit);
-            print::list(&domains, list.json, ["DOMAIN", "TENANT", "ACTIVE KEYS", "CREATED"], |domain| {
-                [domain.name.to_string(), domain.tenant.clone(), domain.active_keys.to_string(), domain.created.clone()]
+            print::list(&domains, list.json, ["DOMAIN", "TENANT", "ACTIVE KEYS", "PROOF", "CREATED"], |domain| {
+                let proof = match &domain.challenge {
+                    Some(challenge) => format!("waits for {} TXT \"{}\"", challenge.name, challenge.value),
+                    None => domain.proof.clone(),
+                };
+                let keys = domain.active_keys.to_string();
+                [domain.name.to_string(), domain.tenant.clone(), keys, proof, domain.created.clone()]
             })
         }
         Verb::Records { domain, format } => {

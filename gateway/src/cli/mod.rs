@@ -11,14 +11,17 @@ mod credential;
 mod dkim;
 mod domain;
 mod exit;
+mod kek;
 pub(crate) mod letter_file;
 mod post;
+mod posts;
 mod print;
 mod queue;
 pub mod redact;
 mod route;
 mod service;
 pub mod sign;
+mod spam;
 mod store;
 mod tenant;
 mod token;
@@ -63,12 +66,18 @@ enum Command {
     Token(token::TokenArgs),
     /// Posts for help centers: look, and decide.
     Post(post::PostArgs),
+    /// Posts by file: the filter without a gateway.
+    Posts(posts::PostsArgs),
+    /// The filter's model: train, measure, explain.
+    Spam(spam::SpamArgs),
     /// Authors of posts.
     Author(post::AuthorArgs),
     /// How mail would go.
     Route(route::RouteArgs),
     /// The store on disk.
     Store(store::StoreArgs),
+    /// The key-encryption key.
+    Kek(kek::KekArgs),
     /// Backups: copies of control data and queue, sealed as they are.
     Backup(backup::BackupArgs),
     Redact(redact::RedactArgs),
@@ -94,9 +103,12 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::User(args) => user::run(args),
         Command::Token(args) => token::run(args),
         Command::Post(args) => post::run(args),
+        Command::Posts(args) => posts::run(&args),
+        Command::Spam(args) => spam::run(&args),
         Command::Author(args) => post::run_author(args),
         Command::Route(args) => route::run(&args),
         Command::Store(args) => store::run(&args),
+        Command::Kek(args) => kek::run(args),
         Command::Backup(args) => backup::run(&args),
         Command::Redact(args) => redact::run(&args),
         Command::Sign(args) => crate::run::sign_file(&args),

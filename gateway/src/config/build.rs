@@ -27,6 +27,7 @@ pub(super) fn config(values: &Values, source: &Path) -> Config {
         limits: limits(values),
         redaction: redaction(values),
         allow_unredacted: values.one("redaction").boolean("allow_unredacted"),
+        proof_required: values.one("domains").text("proof") == "required",
         dkim: dkim(values),
         queue: queue(values),
         delivery: delivery(values),
@@ -118,6 +119,7 @@ fn dkim(values: &Values) -> Dkim {
         rotate_every: section.span("rotate_every"),
         prepublish: section.span("prepublish"),
         overlap: section.span("overlap"),
+        keep_retired: section.span("keep_retired"),
     }
 }
 

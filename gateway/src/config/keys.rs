@@ -205,6 +205,17 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     ),
     section(
+        "domains",
+        Once,
+        "The tenants' domains.",
+        &[key(
+            "proof",
+            Choice(&["vouched", "required"]),
+            Is("\"vouched\""),
+            "vouched (whoever adds a domain on the control socket answers for it) | required (it is the tenant's once a TXT record with its token is at every authoritative server)",
+        )],
+    ),
+    section(
         "dkim",
         Once,
         "DKIM keys of the tenants' domains.",
@@ -217,7 +228,18 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             key("rotate_every", Span(DAY, YEARS), Is("\"180d\""), "How long a key signs."),
             key("prepublish", Span(0, YEARS), Is("\"24h\""), "How long a key is published before it signs."),
-            key("overlap", Span(0, YEARS), Is("\"14d\""), "How long a key stays published after its last signature."),
+            key(
+                "overlap",
+                Span(0, YEARS),
+                Is("\"14d\""),
+                "How long a key stays published after its last signature; never less than a letter may wait in the queue and a day.",
+            ),
+            key(
+                "keep_retired",
+                Span(0, YEARS),
+                Is("\"30d\""),
+                "How long the private half of a retired key is kept before it is destroyed.",
+            ),
         ],
     ),
     section(

@@ -29,6 +29,8 @@ pub struct Config {
     pub redaction: redact::Policy,
     /// May a tenant's policy be `report` or `off`?
     pub allow_unredacted: bool,
+    /// Must a tenant prove that a domain is its own?
+    pub proof_required: bool,
     /// DKIM.
     pub dkim: Dkim,
     /// The queue.
@@ -160,6 +162,8 @@ pub struct Dkim {
     pub prepublish: Duration,
     /// How long a key stays published after it signed last.
     pub overlap: Duration,
+    /// How long a retired key's private half is kept.
+    pub keep_retired: Duration,
 }
 
 /// The queue's policy.

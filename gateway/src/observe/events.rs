@@ -95,7 +95,7 @@ pub enum Event {
     #[serde(rename = "post.author")]
     PostAuthor { author: AuthorId, tenant: String, action: &'static str, by: String },
     #[serde(rename = "dkim.key")]
-    DkimKey { state: &'static str, domain: String, selector: String, by: String },
+    DkimKey { state: &'static str, domain: String, selector: String, by: String, why: String },
     #[serde(rename = "authn.success")]
     AuthnSuccess { user: String, client: IpAddr, method: &'static str },
     #[serde(rename = "authn.failure")]

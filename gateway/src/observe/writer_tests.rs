@@ -142,8 +142,13 @@ fn a_reader_that_went_away_is_survived() {
 
 #[test]
 fn the_event_of_a_key_is_named_after_its_state() {
-    let event =
-        Event::DkimKey { state: "active", domain: "acme.example".into(), selector: "s1".into(), by: "anna".into() };
+    let event = Event::DkimKey {
+        state: "active",
+        domain: "acme.example".into(),
+        selector: "s1".into(),
+        by: "anna".into(),
+        why: "asked for".into(),
+    };
     let lines = captured(&Log::default(), &[event]);
     assert!(lines[0].contains("\"event\":\"dkim.key.active\",\"state\":\"active\""), "{}", lines[0]);
 }

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use super::Gateway;
 use crate::admin::backup::{self, BackupError};
 use crate::admin::ports::{
-    AdminError, AdminResult, BackupReport, DamagedRecord, GatewayControl, Health, StoreCheck, StoreCheckReport,
+    AdminError, AdminResult, BackupReport, DamagedRecord, GatewayControl, Health, KekReport, StoreCheck,
+    StoreCheckReport,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::observe::{Event, emit, metrics};
@@ -35,6 +36,10 @@ impl GatewayControl for Gateway {
 
     async fn reload(&self) -> Result<Vec<String>, String> {
         self.reload_files().await
+    }
+
+    fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport> {
+        self.rotate_kek_to(reference, by)
     }
 
     async fn health(&self) -> Health {

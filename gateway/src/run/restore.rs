@@ -4,7 +4,8 @@ use std::path::Path;
 
 use waxseal_keys::sealing::KeyEncryptionKey;
 
-use super::{RunError, lock_data_dir, read_kek};
+use super::kek::read_configured;
+use super::{RunError, lock_data_dir};
 use crate::admin::backup::{self, BackupError, Restored};
 use crate::cli::{CliError, Exit};
 use crate::clock::{Clock, SystemClock};
@@ -21,5 +22,5 @@ pub fn restore_backup(folder: &Path, data_dir: &Path) -> Result<Restored, CliErr
 
 /// The key-encryption key that a configuration names.
 pub fn read_kek_of(config: &Config) -> Result<KeyEncryptionKey, CliError> {
-    read_kek(config).map_err(|error| CliError::new(Exit::Usage, error.to_string()))
+    read_configured(config).map_err(|error| CliError::new(Exit::Usage, error.to_string()))
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{lock_data_dir, open_registry, read_kek};
+use super::kek::open_registry;
+use super::lock_data_dir;
 use crate::cli::sign::{SignArgs, SignContext};
 use crate::cli::{CliError, Exit};
 use crate::clock::{Clock, SystemClock};
@@ -13,9 +14,8 @@ pub fn sign_file(args: &SignArgs) -> Result<(), CliError> {
     let config = crate::config::load(&args.config).map_err(|e| CliError::new(Exit::Usage, e.to_string()))?;
     let failed = |e: &dyn std::fmt::Display| CliError::new(Exit::RunTime, e.to_string());
     let _lock = lock_data_dir(&config.data_dir).map_err(|e| failed(&e))?;
-    let kek = read_kek(&config).map_err(|e| failed(&e))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let registry = open_registry(&config, &kek, clock.clone()).map_err(|e| failed(&e))?;
+    let registry = open_registry(&config, clock.clone()).map_err(|e| failed(&e))?;
     let directory = registry.snapshot();
     let message = crate::cli::letter_file::read_message(args.file.as_deref())?;
     let tenant = owner(&directory, &message).ok_or_else(|| {

@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use waxseal_keys::life::{NextStep, State};
 
 use super::Gateway;
 use crate::admin::ports::{
-    AdminError, AdminResult, ApplyReport, CredentialSummary, DomainSummary, KeySummary, NewCredential, TenantAdmin,
-    TenantDetail, TenantSummary,
+    AdminError, AdminResult, ApplyReport, Challenge, CredentialSummary, DomainSummary, KeyMove, KeyStep, KeySummary,
+    NewCredential, TenantAdmin, TenantDetail, TenantSummary,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::message::DomainName;
 use crate::observe::emit;
 use crate::tenants::{
-    Change, Credential, Directory, DkimKey, DkimState, Refusal, RegistryError, Tenant, TenantDomain, TenantFile,
+    Change, Credential, Directory, DkimKey, DkimMove, DkimState, DomainClaim, Refusal, RegistryError, Tenant,
+    TenantDomain, TenantFile,
 };
 
 /// See the module.
@@ -57,8 +59,21 @@ fn domain_summary(directory: &Directory, domain: &TenantDomain) -> DomainSummary
     DomainSummary {
         name: domain.name.clone(),
         tenant: directory.tenant_name(domain.tenant).unwrap_or_default().to_owned(),
-        active_keys: directory.dkim_keys(&domain.name).filter(|key| key.state == DkimState::Active).count(),
+        active_keys: directory.dkim_keys(&domain.name).filter(|key| key.state() == DkimState::Active).count(),
+        proof: domain.proof.name().to_owned(),
+        challenge: None,
         created: domain.created.to_rfc3339(),
+    }
+}
+
+fn claim_summary(directory: &Directory, claim: &DomainClaim) -> DomainSummary {
+    DomainSummary {
+        name: claim.domain.clone(),
+        tenant: directory.tenant_name(claim.tenant).unwrap_or_default().to_owned(),
+        active_keys: 0,
+        proof: "claimed".to_owned(),
+        challenge: Some(Challenge { name: claim.record_name(), value: claim.record_value() }),
+        created: claim.created.to_rfc3339(),
     }
 }
 
@@ -72,16 +87,33 @@ fn credential_summary(directory: &Directory, credential: &Credential) -> Credent
     }
 }
 
-fn key_summary(key: &DkimKey) -> KeySummary {
+fn key_summary((key, next): &(DkimKey, Option<NextStep>)) -> KeySummary {
+    let moment = |at| Timestamp::from(at).to_rfc3339();
+    let record_lost = match key.life.state {
+        State::Active { record_lost, .. } => record_lost.map(moment),
+        _ => None,
+    };
     KeySummary {
+        since: key.changed().to_rfc3339(),
+        next: next.map(|step| KeyStep {
+            to: step.to.map(|stage| stage.name().to_owned()),
+            at: step.at.map(moment),
+            why: step.waits.text().to_owned(),
+        }),
+        record_lost,
+        history: key.history.iter().map(key_move).collect(),
         domain: key.domain.clone(),
         selector: key.selector.clone(),
         algorithm: key.algorithm.clone(),
-        state: key.state.name().to_owned(),
+        state: key.state().name().to_owned(),
         record_name: key.record_name(),
         record_value: key.record_value(),
         created: key.created.to_rfc3339(),
     }
+}
+
+fn key_move(moved: &DkimMove) -> KeyMove {
+    KeyMove { at: moved.at.to_rfc3339(), to: moved.to.name().to_owned(), by: moved.by.clone(), why: moved.why.clone() }
 }
 
 impl Tenancy {
@@ -100,9 +132,18 @@ impl Tenancy {
         found.ok_or_else(|| RegistryError::NoTenant(name.chars().take(80).collect()).into())
     }
 
+    /// A domain that was just added: the tenant's, or its claim to it.
+    fn added_domain(&self, domain: &DomainName, tenant: &str) -> AdminResult<DomainSummary> {
+        let (directory, tenant) = (self.directory(), self.tenant(tenant)?);
+        let claim = directory.claims(domain).find(|claim| claim.tenant == tenant.id);
+        let added = directory.domain(domain).map(|domain| domain_summary(&directory, domain));
+        let added = added.or_else(|| claim.map(|claim| claim_summary(&directory, claim)));
+        added.ok_or_else(|| AdminError::NotFound(format!("{domain} was removed again")))
+    }
+
     fn key(&self, domain: &DomainName, selector: &str) -> AdminResult<KeySummary> {
-        let directory = self.directory();
-        let found = directory.dkim_key(domain, selector).map(key_summary);
+        let plans = self.gateway.registry.dkim_key_plans(domain);
+        let found = plans.iter().find(|(key, _)| key.selector.eq_ignore_ascii_case(selector)).map(key_summary);
         found.ok_or_else(|| AdminError::NotFound(format!("{domain} has no key {selector}")))
     }
 }
@@ -179,16 +220,24 @@ impl TenantAdmin for Tenancy {
 
     fn add_domain(&self, domain: &DomainName, tenant: &str, by: &str) -> AdminResult<DomainSummary> {
         announce(&self.gateway.registry.add_domain(domain, tenant, by)?);
-        let directory = self.directory();
-        let added = directory.domain(domain).map(|domain| domain_summary(&directory, domain));
-        added.ok_or_else(|| AdminError::NotFound(format!("{domain} was removed again")))
+        self.added_domain(domain, tenant)
+    }
+
+    fn vouch_for_domain(&self, domain: &DomainName, tenant: &str, by: &str) -> AdminResult<DomainSummary> {
+        announce(&self.gateway.registry.vouch_for_domain(domain, tenant, by)?);
+        self.added_domain(domain, tenant)
     }
 
     fn list_domains(&self, tenant: Option<&str>) -> AdminResult<Vec<DomainSummary>> {
         let id = tenant.map(|name| self.tenant(name)).transpose()?.map(|tenant| tenant.id);
         let directory = self.directory();
         let wanted = directory.domains().filter(|domain| id.is_none_or(|id| domain.tenant == id));
-        Ok(wanted.map(|domain| domain_summary(&directory, domain)).collect())
+        let mut all: Vec<_> = wanted.map(|domain| domain_summary(&directory, domain)).collect();
+        for domain in directory.claimed_domains() {
+            let claims = directory.claims(&domain).filter(|claim| id.is_none_or(|id| claim.tenant == id));
+            all.extend(claims.map(|claim| claim_summary(&directory, claim)));
+        }
+        Ok(all)
     }
 
     fn remove_domain(&self, domain: &DomainName, dry_run: bool, by: &str) -> AdminResult<ApplyReport> {
@@ -211,7 +260,7 @@ impl TenantAdmin for Tenancy {
         if directory.domain(domain).is_none() {
             return Err(RegistryError::NoDomain(domain.clone()).into());
         }
-        Ok(directory.dkim_keys(domain).map(key_summary).collect())
+        Ok(self.gateway.registry.dkim_key_plans(domain).iter().map(key_summary).collect())
     }
 
     fn generate_key(
@@ -243,13 +292,27 @@ impl TenantAdmin for Tenancy {
         self.key(domain, selector)
     }
 
-    fn retire_key(&self, domain: &DomainName, selector: &str, by: &str) -> AdminResult<KeySummary> {
-        announce(&self.gateway.registry.retire_dkim_key(domain, selector, false, by)?);
+    fn retire_key(&self, domain: &DomainName, selector: &str, force: bool, by: &str) -> AdminResult<KeySummary> {
+        announce(&self.gateway.registry.retire_dkim_key(domain, selector, force, by)?);
         self.key(domain, selector)
     }
 
     fn revoke_key(&self, domain: &DomainName, selector: &str, by: &str) -> AdminResult<KeySummary> {
         announce(&self.gateway.registry.revoke_dkim_key(domain, selector, by)?);
         self.key(domain, selector)
+    }
+
+    fn rotate_keys(
+        &self,
+        domain: &DomainName,
+        at_once: Option<&str>,
+        dry_run: bool,
+        by: &str,
+    ) -> AdminResult<ApplyReport> {
+        let registry = &self.gateway.registry;
+        Ok(report(match at_once {
+            Some(reason) => registry.rotate_dkim_keys_now(domain, reason, dry_run, by)?,
+            None => registry.rotate_dkim_keys(domain, dry_run, by)?,
+        }))
     }
 }

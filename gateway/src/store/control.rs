@@ -11,6 +11,7 @@ mod change;
 mod disk;
 mod examine;
 mod frozen;
+mod rotate;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use change::{State, bound_to, raw_key, wrap_context};
 pub use disk::{ControlDisk, DiskError, LocalDisk, Record, Write};
 use examine::{Database, examine};
 pub use frozen::{ControlCopy, FrozenDisk};
+pub use rotate::{Found, open_found};
 use snapshot::{CONTROL_KEY_CONTEXT, Unreadable};
 
 /// The most that one value may be, before sealing.
@@ -48,6 +50,9 @@ pub enum ControlError {
         /// The key that was given.
         given: KeyId,
     },
+    /// The configured KEK cannot be read, and no rotation noted where another is.
+    #[error("there is no key-encryption key to open the control store with")]
+    NoKek,
     /// Neither the database nor the snapshot can be read; both were left as they are.
     #[error(
         "the control store cannot be read: database: {database}; snapshot: {snapshot}; nothing was changed: \
@@ -314,23 +319,6 @@ impl ControlStore {
         self.check_open()?;
         let writes = self.seal_changes(changes)?;
         self.commit(writes, false)
-    }
-
-    /// Wraps the control key and every data key under another KEK, in one change. A crash leaves a store that
-    /// opens with the old or the new one; the error of the wrong one names both.
-    pub fn rewrap(&mut self, new_kek: &KeyEncryptionKey) -> Result<(), ControlError> {
-        self.check_open()?;
-        let mut changes = ChangeSet::default();
-        for (key, wrapped) in self.all(Namespace::DataKey)? {
-            let data_key = self.unwrap(&key, &wrapped)?;
-            changes.put(Namespace::DataKey, &key, new_kek.wrap(&data_key, &wrap_context(&key))?);
-        }
-        let mut writes = self.seal_changes(&changes)?;
-        let wrapped_key = new_kek.wrap(&self.key, CONTROL_KEY_CONTEXT)?;
-        writes.push((KEY_RECORD.to_vec(), Some(wrapped_key.clone())));
-        self.wrapped_key = wrapped_key;
-        self.kek = new_kek.clone();
-        self.commit(writes, true)
     }
 
     fn check_open(&self) -> Result<(), ControlError> {

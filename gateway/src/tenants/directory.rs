@@ -10,7 +10,7 @@ use waxseal_keys::DomainSigner;
 use waxseal_keys::sealing::DataKey;
 
 use super::dkim_key::{DkimKey, DkimState, KeyEntry};
-use super::{Credential, Tenant, TenantDomain};
+use super::{Credential, DomainClaim, Tenant, TenantDomain};
 use crate::ids::TenantId;
 use crate::message::DomainName;
 use crate::sign::Signers;
@@ -23,6 +23,7 @@ pub struct Directory {
     /// Tenants that were removed: their letters are still on their way, so their keys stay openable.
     pub(super) former: BTreeMap<TenantId, Arc<Tenant>>,
     pub(super) domains: BTreeMap<DomainName, Arc<TenantDomain>>,
+    pub(super) claims: BTreeMap<DomainName, BTreeMap<TenantId, Arc<DomainClaim>>>,
     pub(super) domains_of: HashMap<TenantId, Arc<[DomainName]>>,
     pub(super) credentials: BTreeMap<String, Arc<Credential>>,
     pub(super) keys: BTreeMap<DomainName, Arc<BTreeMap<String, Arc<KeyEntry>>>>,
@@ -74,6 +75,16 @@ impl Directory {
         self.domains.values()
     }
 
+    /// The claims to a domain that is nobody's yet.
+    pub fn claims(&self, domain: &DomainName) -> impl Iterator<Item = &Arc<DomainClaim>> {
+        self.claims.get(domain).into_iter().flat_map(|claims| claims.values())
+    }
+
+    /// All domains that somebody claims, sorted.
+    pub fn claimed_domains(&self) -> Vec<DomainName> {
+        self.claims.keys().cloned().collect()
+    }
+
     /// A credential by its user name. Whether it may be used is [`Credential::usable`]'s word.
     pub fn credential(&self, user: &str) -> Option<Arc<Credential>> {
         self.credentials.get(user).cloned()
@@ -121,6 +132,19 @@ impl Directory {
         }
     }
 
+    pub(super) fn insert_claim(&mut self, claim: DomainClaim) {
+        self.claims.entry(claim.domain.clone()).or_default().insert(claim.tenant, Arc::new(claim));
+    }
+
+    pub(super) fn remove_claim(&mut self, domain: &DomainName, tenant: TenantId) {
+        if let Some(claims) = self.claims.get_mut(domain) {
+            claims.remove(&tenant);
+            if claims.is_empty() {
+                self.claims.remove(domain);
+            }
+        }
+    }
+
     pub(super) fn insert_domain(&mut self, domain: TenantDomain) {
         let tenant = domain.tenant;
         self.domains.insert(domain.name.clone(), Arc::new(domain));
@@ -163,7 +187,7 @@ impl Directory {
 
     fn refresh_active(&mut self, domain: &DomainName) {
         let keys = self.keys.get(domain).into_iter().flat_map(|keys| keys.values());
-        let mut active: Vec<_> = keys.filter(|entry| entry.stored.key.state == DkimState::Active).cloned().collect();
+        let mut active: Vec<_> = keys.filter(|entry| entry.stored.key.state() == DkimState::Active).cloned().collect();
         // RSA last, as `Signers` has it.
         active.sort_by_key(|entry| entry.is_rsa());
         if active.is_empty() {

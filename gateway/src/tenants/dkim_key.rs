@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
+use waxseal_keys::life::{Life, Line, Moment, State};
 use waxseal_keys::sealing::DataKey;
 use waxseal_keys::{DomainSigner, KeyError, KeyKind, SigningKey};
 
@@ -12,44 +13,24 @@ use crate::ids::TenantId;
 use crate::message::DomainName;
 
 /// Where a key stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DkimState {
-    /// Made; its record was not seen in DNS yet.
-    Generated,
-    /// Its record was seen in DNS.
-    Published,
-    /// It signs.
-    Active,
-    /// It signs no more; its record must stay until the last letter that it signed has arrived.
-    Retiring,
-    /// It is done: the record may go, the private half is destroyed.
-    Retired,
-    /// It must not be trusted: the private half is destroyed, the record says so (RFC 6376 §3.6.1, empty `p=`).
-    Revoked,
-}
+pub use waxseal_keys::life::Stage as DkimState;
 
-impl DkimState {
-    /// The name in events, lists and texts.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Generated => "generated",
-            Self::Published => "published",
-            Self::Active => "active",
-            Self::Retiring => "retiring",
-            Self::Retired => "retired",
-            Self::Revoked => "revoked",
-        }
-    }
-
-    /// Is the private half gone for good?
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Retired | Self::Revoked)
-    }
+/// One move of a key's life, as it is kept with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DkimMove {
+    /// When.
+    pub at: Timestamp,
+    /// Where to.
+    pub to: DkimState,
+    /// By whom: a person, or the steward.
+    pub by: String,
+    /// Why.
+    pub why: String,
 }
 
 /// What may be shown of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenKey")]
 pub struct DkimKey {
     /// The domain that it signs for.
     pub domain: DomainName,
@@ -57,8 +38,8 @@ pub struct DkimKey {
     pub selector: String,
     /// Whose it is.
     pub tenant: TenantId,
-    /// Where it stands.
-    pub state: DkimState,
+    /// Where it stands, and since when.
+    pub life: Life,
     /// `rsa2048`, `ed25519`; an imported RSA key may have another length.
     pub algorithm: String,
     /// `k=` of its record: `rsa` or `ed25519`.
@@ -67,11 +48,98 @@ pub struct DkimKey {
     pub public_key: String,
     /// When it was made or imported.
     pub created: Timestamp,
-    /// When it came into its state.
-    pub changed: Timestamp,
+    /// Its moves so far, oldest first.
+    pub history: Vec<DkimMove>,
+}
+
+/// A key as any version wrote it: the first ones had a state by name and no life.
+#[derive(Deserialize)]
+struct WrittenKey {
+    domain: DomainName,
+    selector: String,
+    tenant: TenantId,
+    algorithm: String,
+    key_type: String,
+    public_key: String,
+    created: Timestamp,
+    life: Option<Life>,
+    #[serde(default)]
+    history: Vec<DkimMove>,
+    state: Option<FirstState>,
+    changed: Option<Timestamp>,
+}
+
+/// The states of the first versions. Their `retired` destroyed the private half at once.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum FirstState {
+    Generated,
+    Published,
+    Active,
+    Retiring,
+    Retired,
+    Revoked,
+}
+
+impl From<FirstState> for State {
+    fn from(first: FirstState) -> Self {
+        match first {
+            FirstState::Generated => Self::Generated,
+            FirstState::Published => Self::Published { everywhere_since: None },
+            FirstState::Active => Self::ACTIVE,
+            FirstState::Retiring => Self::Retiring,
+            FirstState::Retired => Self::Destroyed,
+            FirstState::Revoked => Self::Revoked,
+        }
+    }
+}
+
+impl From<WrittenKey> for DkimKey {
+    fn from(written: WrittenKey) -> Self {
+        let line = line_of(&written.key_type);
+        let since = Moment::from(written.changed.unwrap_or(written.created));
+        let state = written.state.map_or(State::Generated, State::from);
+        Self {
+            life: written.life.unwrap_or(Life { line, state, since, ttl: 0 }),
+            domain: written.domain,
+            selector: written.selector,
+            tenant: written.tenant,
+            algorithm: written.algorithm,
+            key_type: written.key_type,
+            public_key: written.public_key,
+            created: written.created,
+            history: written.history,
+        }
+    }
+}
+
+pub(super) fn line_of(key_type: &str) -> Line {
+    if key_type == KeyKind::Ed25519.record_tag() { Line::Ed25519 } else { Line::Rsa }
+}
+
+impl From<Timestamp> for Moment {
+    fn from(at: Timestamp) -> Self {
+        Self(at.millis())
+    }
+}
+
+impl From<Moment> for Timestamp {
+    fn from(at: Moment) -> Self {
+        Self::from_millis(at.0)
+    }
 }
 
 impl DkimKey {
+    /// Where it stands.
+    pub fn state(&self) -> DkimState {
+        self.life.stage()
+    }
+
+    /// When it came into its state.
+    pub fn changed(&self) -> Timestamp {
+        self.life.since.into()
+    }
+
     /// The name of its TXT record.
     pub fn record_name(&self) -> String {
         format!("{}._domainkey.{}", self.selector, self.domain)
@@ -79,13 +147,13 @@ impl DkimKey {
 
     /// The value of its TXT record, unsplit; a revoked key's has an empty `p=`.
     pub fn record_value(&self) -> String {
-        let public_key = if self.state == DkimState::Revoked { "" } else { &self.public_key };
+        let public_key = if self.state() == DkimState::Revoked { "" } else { &self.public_key };
         format!("v=DKIM1; k={}; p={public_key}", self.key_type)
     }
 
     /// Does anything else belong in DNS for it than nothing?
     pub fn wants_record(&self) -> bool {
-        self.state != DkimState::Retired
+        self.state().wants_record()
     }
 }
 
@@ -114,7 +182,7 @@ impl KeyEntry {
         Self { stored, tenant_key, signer: OnceLock::new() }
     }
 
-    /// A new key; `state` is where it begins.
+    /// A new key, in state generated.
     pub(super) fn new(
         signing_key: &SigningKey,
         tenant_key: Arc<DataKey>,
@@ -129,32 +197,33 @@ impl KeyEntry {
             domain: domain.clone(),
             selector: selector.to_owned(),
             tenant,
-            state: DkimState::Generated,
+            life: Life::new(line_of(kind.record_tag()), now.into()),
             algorithm: kind.to_string(),
             key_type: kind.record_tag().to_owned(),
             public_key: signing_key.public_record_value(),
             created: now,
-            changed: now,
+            history: Vec::new(),
         };
         let sealed = signing_key.to_sealed(&tenant_key, &context(domain, selector))?;
         let sealed = Some(base64::engine::general_purpose::STANDARD.encode(sealed));
         Ok(Self::read(StoredKey { key, sealed }, tenant_key))
     }
 
-    /// The same key in another state; a final one destroys the private half.
-    pub(super) fn in_state(&self, state: DkimState, now: Timestamp) -> Self {
+    /// The same key with another life; one without a private half destroys it.
+    pub(super) fn living(&self, life: Life, moves: Vec<DkimMove>) -> Self {
         let mut stored = self.stored.clone();
-        stored.key.state = state;
-        stored.key.changed = now;
-        let signer = if state.is_final() { OnceLock::new() } else { self.signer.clone() };
-        if state.is_final() {
+        stored.key.life = life;
+        stored.key.history.extend(moves);
+        let keeps = life.stage().has_private_half();
+        if !keeps {
             stored.sealed = None;
         }
+        let signer = if keeps { self.signer.clone() } else { OnceLock::new() };
         Self { stored, tenant_key: self.tenant_key.clone(), signer }
     }
 
     pub(super) fn is_rsa(&self) -> bool {
-        self.stored.key.key_type == KeyKind::Rsa { bits: 0 }.record_tag()
+        self.stored.key.life.line == Line::Rsa
     }
 
     /// Opens the private half.

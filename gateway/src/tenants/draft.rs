@@ -12,6 +12,7 @@ mod tenant;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use waxseal_keys::life::Policy;
 use waxseal_keys::{Algorithm, SigningKey};
 
 pub use file::{TenantFile, TenantFileEntry};
@@ -27,6 +28,27 @@ use crate::store::control::{ChangeSet, ControlStore, Namespace};
 
 pub(super) const NEXT_TENANT: &[u8] = b"tenant";
 pub(super) const NEXT_AUDIT: &[u8] = b"audit";
+
+/// What the configuration says of every domain: its keys (`[dkim]`), and how it comes to a tenant (`[domains]`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct DomainRules {
+    /// The keys that a new domain gets, and of each line the kind that a successor has.
+    pub algorithms: Vec<Algorithm>,
+    /// The times.
+    pub policy: Policy,
+    /// Must a tenant show that a domain is its own, whoever adds it?
+    pub proof_required: bool,
+}
+
+impl Default for DomainRules {
+    fn default() -> Self {
+        Self {
+            algorithms: vec![Algorithm::Rsa2048, Algorithm::Ed25519],
+            policy: Policy::default(),
+            proof_required: false,
+        }
+    }
+}
 
 /// Where a draft takes new DKIM keys from. RSA keys take long to make, so they are made before the lock.
 pub(super) enum KeySource {
@@ -70,8 +92,12 @@ pub(super) struct Draft<'s> {
     pub(super) events: Vec<Event>,
     pub(super) keys: KeySource,
     by: &'s str,
+    /// Keys whose private half may be published now.
+    pub(super) disclosures: Vec<(DomainName, String)>,
     now: Timestamp,
     algorithms: &'s [Algorithm],
+    policy: &'s Policy,
+    proof_required: bool,
 }
 
 impl<'s> Draft<'s> {
@@ -81,10 +107,23 @@ impl<'s> Draft<'s> {
         keys: KeySource,
         by: &'s str,
         now: Timestamp,
-        algorithms: &'s [Algorithm],
+        rules: &'s DomainRules,
     ) -> Self {
-        let (changes, words, events) = (ChangeSet::default(), Vec::new(), Vec::new());
-        Self { store, directory, changes, words, events, keys, by, now, algorithms }
+        let DomainRules { algorithms, policy, proof_required } = rules;
+        Self {
+            store,
+            directory,
+            changes: ChangeSet::default(),
+            words: Vec::new(),
+            events: Vec::new(),
+            keys,
+            by,
+            disclosures: Vec::new(),
+            now,
+            algorithms,
+            policy,
+            proof_required: *proof_required,
+        }
     }
 
     fn put<T: Serialize>(&mut self, namespace: Namespace, key: &[u8], value: &T) -> Result<(), RegistryError> {
@@ -113,6 +152,10 @@ impl<'s> Draft<'s> {
 
 pub(super) fn tenant_key(id: TenantId) -> [u8; 4] {
     id.0.to_be_bytes()
+}
+
+pub(super) fn claim_key(domain: &DomainName, tenant: TenantId) -> Vec<u8> {
+    [domain.as_str().as_bytes(), b"\0", &tenant.0.to_be_bytes()].concat()
 }
 
 /// Domain and selector in one key; neither can hold the octet between them.

@@ -3,6 +3,7 @@
 use waxseal_keys::KeyError;
 
 use super::secret::SecretError;
+use crate::clock::Timestamp;
 use crate::message::DomainName;
 use crate::store::control::ControlError;
 
@@ -115,6 +116,22 @@ pub enum RegistryError {
         /// Why that does not go.
         why: &'static str,
     },
+    /// Without a key that signs there is nothing to rotate.
+    #[error("{0} has no active DKIM key to rotate: waxseal dkim list {0} says what its keys wait for")]
+    NothingSigns(DomainName),
+    /// The record of a key must stay as long as its letters travel.
+    #[error(
+        "letters that {selector} of {domain} signed may be on their way until {until}, and fail without its record: \
+         wait, or force it"
+    )]
+    Overlap {
+        /// The domain.
+        domain: DomainName,
+        /// The selector.
+        selector: String,
+        /// Until when.
+        until: Timestamp,
+    },
     /// Without an active key the domain's mail is refused.
     #[error(
         "{selector} is the last active key of {domain}, whose mail would be refused: activate another first, \
@@ -162,6 +179,8 @@ impl RegistryError {
             | Self::DomainCrosses { .. }
             | Self::SelectorSpent { .. }
             | Self::Unpublished { .. }
+            | Self::NothingSigns(_)
+            | Self::Overlap { .. }
             | Self::KeyState { .. }
             | Self::LastActiveKey { .. } => Refusal::Forbidden,
             Self::Key(error) => match error {

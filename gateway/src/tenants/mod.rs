@@ -1,5 +1,6 @@
 //! Tenants, their domains, credentials and policies, and the snapshot of them that the rest of the gateway reads.
 
+mod claim;
 mod directory;
 mod dkim_key;
 mod draft;
@@ -8,12 +9,14 @@ mod read;
 mod records;
 mod registry;
 pub mod secret;
+pub mod steward;
 #[cfg(test)]
 mod tests;
 
+pub use claim::{DomainClaim, Proof};
 pub use directory::Directory;
-pub use dkim_key::{DkimKey, DkimState};
-pub use draft::{TenantFile, TenantFileEntry};
+pub use dkim_key::{DkimKey, DkimMove, DkimState};
+pub use draft::{DomainRules, TenantFile, TenantFileEntry};
 pub use error::{Refusal, RegistryError};
 pub use registry::{AuditRecord, Change, NewCredential, Registry};
 
@@ -65,6 +68,9 @@ pub struct TenantDomain {
     pub tenant: TenantId,
     /// When it was added.
     pub created: Timestamp,
+    /// Why it is.
+    #[serde(default)]
+    pub proof: Proof,
 }
 
 /// What SCRAM-SHA-256 needs of a secret (RFC 5802 §3, RFC 7677); the secret cannot be had back from it.

@@ -47,6 +47,9 @@ pub(super) fn read_directory(store: &ControlStore) -> Result<Directory, Registry
         directory.domains.insert(domain.name.clone(), Arc::new(domain));
     }
     directory.refresh_all_domains();
+    for (key, value) in store.all(Namespace::DomainClaim)? {
+        directory.insert_claim(parsed(Namespace::DomainClaim, &key, &value)?);
+    }
     for (key, value) in store.all(Namespace::Credential)? {
         let credential: Credential = parsed(Namespace::Credential, &key, &value)?;
         directory.credentials.insert(credential.user.clone(), Arc::new(credential));

@@ -5,6 +5,7 @@
 //! would let one tenant act as another. Every changing call blocks (disk, argon2, RSA): use the blocking pool.
 
 mod kept;
+mod keys;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,12 +14,12 @@ use ipnet::IpNet;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use waxseal_dns::{Operator, RecordSet};
-use waxseal_keys::sealing::{DataKey, KeyEncryptionKey};
-use waxseal_keys::{Algorithm, SigningKey};
+use waxseal_keys::Algorithm;
+use waxseal_keys::sealing::{DataKey, KeyEncryptionKey, KeyId};
 use zeroize::Zeroizing;
 
 use super::directory::Directory;
-use super::draft::{Draft, KeySource, TenantFile};
+use super::draft::{DomainRules, Draft, KeySource, TenantFile};
 use super::error::RegistryError;
 use super::read::{number, parsed, read_directory};
 use super::records::records;
@@ -27,7 +28,9 @@ use crate::clock::{Clock, Timestamp};
 use crate::ids::TenantId;
 use crate::message::DomainName;
 use crate::observe::Event;
-use crate::store::control::{ControlCopy, ControlDisk, ControlStore, Namespace, OpenReport};
+use crate::store::control::{
+    ControlCopy, ControlDisk, ControlStore, Found, LocalDisk, Namespace, OpenReport, open_found,
+};
 
 /// One line of the audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +61,9 @@ pub struct Change {
     /// For `observe::emit`.
     #[serde(skip)]
     pub events: Vec<Event>,
+    /// Keys, by domain and selector, whose private half may be published now ([`Registry::disclose_dkim_key`]).
+    #[serde(skip)]
+    pub disclosures: Vec<(DomainName, String)>,
 }
 
 /// A credential that was just made: the only time that its secret is seen.
@@ -83,7 +89,7 @@ fn plain<S: serde::Serializer>(secret: &Zeroizing<String>, serializer: S) -> Res
 pub struct Registry {
     store: Mutex<ControlStore>,
     current: RwLock<Arc<Directory>>,
-    algorithms: RwLock<Vec<Algorithm>>,
+    rules: RwLock<DomainRules>,
     clock: Arc<dyn Clock>,
     opening: OpenReport,
 }
@@ -92,6 +98,29 @@ impl Registry {
     /// Opens the control store in `<data_dir>/control/`, making it at the first start, and reads everything.
     pub fn open(data_dir: &Path, kek: &KeyEncryptionKey, clock: Arc<dyn Clock>) -> Result<Self, RegistryError> {
         Self::read(ControlStore::open(data_dir, kek)?, clock)
+    }
+
+    /// The same with the configured key-encryption key or, if the store is sealed under another, with one that a
+    /// rotation noted; then the note comes back too. `configured` is `None` where it cannot be read.
+    pub fn open_found(
+        data_dir: &Path,
+        configured: Option<&KeyEncryptionKey>,
+        read: &dyn Fn(&str) -> Option<KeyEncryptionKey>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Option<String>), RegistryError> {
+        let disk = || LocalDisk::new(data_dir).map(|disk| Box::new(disk) as Box<dyn ControlDisk>);
+        let Found { store, report, by_reference } = open_found(disk, configured, read)?;
+        Ok((Self::read((store, report), clock)?, by_reference))
+    }
+
+    /// A key for answers about credentials that do not exist: the same at every start with the same KEK.
+    pub fn decoy_key(&self) -> [u8; 32] {
+        self.store.lock().derive_from_kek(b"smtp", b"waxseal decoy credentials v1")
+    }
+
+    /// Which key-encryption key the store is sealed under.
+    pub fn kek_id(&self) -> KeyId {
+        self.store.lock().kek_id()
     }
 
     /// The same on any disk.
@@ -108,7 +137,7 @@ impl Registry {
         Ok(Self {
             store: Mutex::new(store),
             current: RwLock::new(Arc::new(directory)),
-            algorithms: RwLock::new(vec![Algorithm::Rsa2048, Algorithm::Ed25519]),
+            rules: RwLock::default(),
             clock,
             opening,
         })
@@ -157,9 +186,19 @@ impl Registry {
         self.store.lock().seal_of_backup(manifest)
     }
 
-    /// Which DKIM keys a new domain gets (`[dkim] algorithms`); RSA-2048 and Ed25519 until this is called.
+    /// Which DKIM keys domains get and how long they live (`[dkim]`).
+    pub fn set_domain_rules(&self, rules: DomainRules) {
+        *self.rules.write() = rules;
+    }
+
+    /// Only which keys a new domain gets.
     pub fn set_default_algorithms(&self, algorithms: Vec<Algorithm>) {
-        *self.algorithms.write() = algorithms;
+        self.rules.write().algorithms = algorithms;
+    }
+
+    /// What [`Registry::set_domain_rules`] set.
+    pub fn domain_rules(&self) -> DomainRules {
+        self.rules.read().clone()
     }
 
     /// Everything as it is now. Cheap; never waits for a change.
@@ -179,17 +218,18 @@ impl Registry {
         keys: KeySource,
         act: impl FnOnce(&mut Draft<'_>) -> Result<T, RegistryError>,
     ) -> Result<(T, Change, KeySource), RegistryError> {
-        let algorithms = self.algorithms.read().clone();
+        let rules = self.domain_rules();
         let mut store = self.store.lock();
         let directory = Directory::clone(&self.snapshot());
-        let mut draft = Draft::new(&store, directory, keys, by, self.clock.now(), &algorithms);
+        let mut draft = Draft::new(&store, directory, keys, by, self.clock.now(), &rules);
         let result = act(&mut draft)?;
         let dry_run = draft.is_plan();
         if !dry_run && !draft.words.is_empty() {
             draft.write_audit()?;
         }
-        let Draft { directory, changes, words, events, keys, .. } = draft;
-        let change = Change { changes: words, dry_run, events: if dry_run { Vec::new() } else { events } };
+        let Draft { directory, changes, words, events, disclosures, keys, .. } = draft;
+        let (events, disclosures) = if dry_run { Default::default() } else { (events, disclosures) };
+        let change = Change { changes: words, dry_run, events, disclosures };
         if !dry_run && !changes.is_empty() {
             store.change(&changes)?;
             *self.current.write() = Arc::new(directory);
@@ -290,7 +330,8 @@ impl Registry {
         self.simple_change(by, |draft| draft.revoke_credential(user))
     }
 
-    /// Gives a domain to a tenant, with a new DKIM key of each default algorithm in state generated.
+    /// Gives a domain to a tenant, with a new DKIM key of each default algorithm in state generated; where proof is
+    /// required, only notes the tenant's claim.
     pub fn add_domain(&self, domain: &DomainName, tenant: &str, by: &str) -> Result<Change, RegistryError> {
         self.change_with_keys(by, false, |draft| draft.add_domain(domain, tenant))
     }
@@ -298,65 +339,6 @@ impl Registry {
     /// Takes a domain and its keys away.
     pub fn remove_domain(&self, domain: &DomainName, dry_run: bool, by: &str) -> Result<Change, RegistryError> {
         self.change_with_keys(by, dry_run, |draft| draft.remove_domain(domain))
-    }
-
-    /// Makes a DKIM key in state generated; without a selector, one like `wax202611a`. Returns the selector.
-    pub fn generate_dkim_key(
-        &self,
-        domain: &DomainName,
-        algorithm: Algorithm,
-        selector: Option<&str>,
-        by: &str,
-    ) -> Result<(String, Change), RegistryError> {
-        let (_, wanted) = self.plan(by, |draft| draft.generate_key(domain, algorithm, selector).map(drop))?;
-        let keys = KeySource::make(&wanted)?;
-        let (selector, change, _) = self.change(by, keys, |draft| draft.generate_key(domain, algorithm, selector))?;
-        Ok((selector, change))
-    }
-
-    /// Takes in a private key in PEM (PKCS#1, PKCS#8) or a bare Ed25519 seed, in state generated.
-    pub fn import_dkim_key(
-        &self,
-        domain: &DomainName,
-        selector: &str,
-        pem: &[u8],
-        by: &str,
-    ) -> Result<Change, RegistryError> {
-        let key = SigningKey::from_pem(pem)?;
-        self.simple_change(by, |draft| draft.import_key(domain, selector, &key))
-    }
-
-    /// Notes that the key's record was seen in DNS.
-    pub fn mark_dkim_published(&self, domain: &DomainName, selector: &str, by: &str) -> Result<Change, RegistryError> {
-        self.simple_change(by, |draft| draft.mark_published(domain, selector))
-    }
-
-    /// Lets a key sign. A key whose record was not seen in DNS only with `even_if_unpublished`.
-    pub fn activate_dkim_key(
-        &self,
-        domain: &DomainName,
-        selector: &str,
-        even_if_unpublished: bool,
-        by: &str,
-    ) -> Result<Change, RegistryError> {
-        self.simple_change(by, |draft| draft.activate_key(domain, selector, even_if_unpublished))
-    }
-
-    /// One step towards a key's end: active, then retiring (stays published), then retired (destroyed). The last
-    /// active key only with `force`.
-    pub fn retire_dkim_key(
-        &self,
-        domain: &DomainName,
-        selector: &str,
-        force: bool,
-        by: &str,
-    ) -> Result<Change, RegistryError> {
-        self.simple_change(by, |draft| draft.retire_key(domain, selector, force))
-    }
-
-    /// Destroys a key that must not be trusted any more; its record then says so.
-    pub fn revoke_dkim_key(&self, domain: &DomainName, selector: &str, by: &str) -> Result<Change, RegistryError> {
-        self.simple_change(by, |draft| draft.revoke_key(domain, selector))
     }
 
     /// The DNS records that a domain should have.
@@ -374,9 +356,9 @@ impl Registry {
         page.iter().map(|(key, value)| Ok((number(key)?, parsed(Namespace::Audit, key, value)?))).collect()
     }
 
-    /// Wraps every data key under another KEK, durably. From then on the gateway starts with the new one only.
-    pub fn rotate_kek(&self, new_kek: &KeyEncryptionKey, by: &str) -> Result<Change, RegistryError> {
-        self.store.lock().rewrap(new_kek)?;
+    /// Wraps every data key under another KEK, durably; `reference` says where it is, for the next starts.
+    pub fn rotate_kek(&self, new_kek: &KeyEncryptionKey, reference: &str, by: &str) -> Result<Change, RegistryError> {
+        self.store.lock().rewrap(new_kek, reference)?;
         self.simple_change(by, |draft| {
             draft.words.push(format!("wrapped all data keys under key-encryption key {}", new_kek.id()));
             Ok(())

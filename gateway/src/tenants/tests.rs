@@ -28,7 +28,7 @@ fn clock() -> Arc<ManualClock> {
 
 fn open(folder: &Path) -> Registry {
     let registry = Registry::open(folder, &kek(1), clock()).unwrap();
-    registry.set_default_algorithms(vec![Algorithm::Ed25519]);
+    registry.set_domain_rules(DomainRules { algorithms: vec![Algorithm::Ed25519], ..DomainRules::default() });
     registry
 }
 
@@ -172,7 +172,7 @@ fn a_key_goes_its_way_from_generated_to_retired() {
     let signing = |registry: &Registry| -> Vec<String> {
         registry.snapshot().active(&name).iter().map(|signer| signer.selector().to_owned()).collect()
     };
-    assert_eq!(key("wax202611a").state, DkimState::Generated);
+    assert_eq!(key("wax202611a").state(), DkimState::Generated);
     assert!(signing(&registry).is_empty(), "a new key signs nothing");
     let told = registry.activate_dkim_key(&name, "wax202611a", false, "root").unwrap_err().to_string();
     assert!(told.contains("was not seen in DNS; publish it (waxseal domain records"), "{told}");
@@ -186,14 +186,16 @@ fn a_key_goes_its_way_from_generated_to_retired() {
     assert_eq!(signing(&registry), ["wax202611a", "wax202611b"], "RSA last");
     let before = registry.snapshot().active(&name);
     registry.retire_dkim_key(&name, &second, false, "root").unwrap();
-    assert_eq!(key(&second).state, DkimState::Retiring);
+    assert_eq!(key(&second).state(), DkimState::Retiring);
     let error = registry.retire_dkim_key(&name, "wax202611a", false, "root").unwrap_err();
     assert!(matches!(error, RegistryError::LastActiveKey { .. }));
     assert!(Arc::ptr_eq(&before[0], &registry.snapshot().active(&name)[0]), "not parsed again");
     drop(registry);
     let registry = open(folder.path());
     assert_eq!(signing(&registry), ["wax202611a"]);
-    registry.retire_dkim_key(&name, &second, false, "root").unwrap();
+    let error = registry.retire_dkim_key(&name, &second, false, "root").unwrap_err();
+    assert!(matches!(error, RegistryError::Overlap { .. }), "its letters are on their way: {error}");
+    registry.retire_dkim_key(&name, &second, true, "root").unwrap();
     let error = registry.activate_dkim_key(&name, &second, true, "root").unwrap_err();
     assert!(matches!(error, RegistryError::KeyState { state: "retired", .. }));
     registry.retire_dkim_key(&name, "wax202611a", true, "root").unwrap();
@@ -227,7 +229,7 @@ fn an_imported_key_keeps_its_selector_and_no_selector_comes_twice() {
     import("S1.East").unwrap();
     let key = registry.snapshot().dkim_key(&name, "s1.east").unwrap().clone();
     assert_eq!(
-        (key.public_key.as_str(), key.state),
+        (key.public_key.as_str(), key.state()),
         ("11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", DkimState::Generated)
     );
     assert!(matches!(import("s1.east"), Err(RegistryError::SelectorSpent { .. })));
@@ -325,7 +327,7 @@ fn after_a_rotation_of_the_kek_only_the_new_one_opens_and_every_key_signs() {
     let (folder, registry) = with_two_tenants();
     let name = domain("acme.example");
     registry.activate_dkim_key(&name, "wax202611a", true, "root").unwrap();
-    registry.rotate_kek(&kek(2), "root").unwrap();
+    registry.rotate_kek(&kek(2), "file:second", "root").unwrap();
     registry.add_tenant("gamma", "root").unwrap();
     drop(registry);
     assert!(Registry::open(folder.path(), &kek(1), clock()).is_err());
@@ -372,4 +374,27 @@ fn a_domain_has_the_records_of_its_living_keys() {
     assert_eq!(named(Purpose::ReturnPathSpf)[0].owner, "b.acme.example");
     assert!(!named(Purpose::Dmarc)[0].required);
     assert!(registry.domain_records(&domain("no.example"), &operator).is_err());
+}
+
+#[test]
+fn keys_of_the_first_versions_are_understood() {
+    let written = |state: &str| {
+        format!(
+            r#"{{"domain":"acme.example","selector":"s1","tenant":1,"state":"{state}","algorithm":"ed25519",
+            "key_type":"ed25519","public_key":"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=","created":1000,"changed":2000}}"#
+        )
+    };
+    for (state, expected) in [
+        ("generated", DkimState::Generated),
+        ("published", DkimState::Published),
+        ("active", DkimState::Active),
+        ("retiring", DkimState::Retiring),
+        ("retired", DkimState::Destroyed),
+        ("revoked", DkimState::Revoked),
+    ] {
+        let key: DkimKey = serde_json::from_str(&written(state)).unwrap();
+        assert_eq!((key.state(), key.changed()), (expected, Timestamp::from_millis(2000)));
+        let again: DkimKey = serde_json::from_str(&serde_json::to_string(&key).unwrap()).unwrap();
+        assert_eq!(again, key, "and written as today's");
+    }
 }

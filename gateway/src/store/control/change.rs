@@ -25,6 +25,8 @@ pub enum Namespace {
     Audit = 7,
     /// Selectors that were in use once and must not be again, by domain and selector.
     SpentSelector = 8,
+    /// Claims to domains that are not proved yet, by domain and tenant number.
+    DomainClaim = 9,
     /// People who may enter the pages, by account id.
     Account = 20,
     /// Browser sessions, by the digest of their cookie.

@@ -14,6 +14,8 @@ use std::time::Duration;
 /// The file that the database is rebuilt from.
 const SNAPSHOT: &str = "control.snapshot";
 const TEMPORARY: &str = "control.snapshot.new";
+const REFERENCES: &str = "kek.references";
+const NEW_REFERENCES: &str = "kek.references.new";
 const DATABASE: &str = "database";
 const LOCK: &str = "lock";
 
@@ -77,8 +79,23 @@ pub trait ControlDisk: Send {
     /// Puts the new snapshot file in the old one's place.
     fn rename_new_snapshot(&self) -> Result<(), DiskError>;
 
-    /// Makes the rename survive a power cut.
+    /// Makes the renames survive a power cut.
     fn sync_directory(&self) -> Result<(), DiskError>;
+
+    /// The file that says where key-encryption keys of rotations are, if there is one.
+    fn read_references(&self) -> Result<Option<Vec<u8>>, DiskError>;
+
+    /// Writes a new such file beside the old one.
+    fn write_references(&self, octets: &[u8]) -> Result<(), DiskError>;
+
+    /// Makes the new one's contents survive a power cut.
+    fn sync_references(&self) -> Result<(), DiskError>;
+
+    /// Puts the new one in the old one's place.
+    fn rename_references(&self) -> Result<(), DiskError>;
+
+    /// Removes it; it may be there again after a power cut.
+    fn remove_references(&self) -> Result<(), DiskError>;
 }
 
 /// The real disk: `<data_dir>/control/` with sled in `database/` and the snapshot beside it.
@@ -144,6 +161,15 @@ impl LocalDisk {
 
     fn database(&self) -> Result<&sled::Db, DiskError> {
         self.database.as_ref().ok_or_else(|| DiskError::Refused("the control database is not open".to_owned()))
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, DiskError> {
+        let path = self.directory.join(name);
+        match fs::read(&path) {
+            Ok(octets) => Ok(Some(octets)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(refused(&path, &error)),
+        }
     }
 
     fn sync_file(&self, name: &str) -> Result<(), DiskError> {
@@ -247,12 +273,7 @@ impl ControlDisk for LocalDisk {
     }
 
     fn read_snapshot(&self) -> Result<Option<Vec<u8>>, DiskError> {
-        let path = self.directory.join(SNAPSHOT);
-        match fs::read(&path) {
-            Ok(octets) => Ok(Some(octets)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(refused(&path, &error)),
-        }
+        self.read(SNAPSHOT)
     }
 
     fn append_snapshot(&self, octets: &[u8]) -> Result<(), DiskError> {
@@ -284,5 +305,28 @@ impl ControlDisk for LocalDisk {
 
     fn sync_directory(&self) -> Result<(), DiskError> {
         sync_folder(&self.directory)
+    }
+
+    fn read_references(&self) -> Result<Option<Vec<u8>>, DiskError> {
+        self.read(REFERENCES)
+    }
+
+    fn write_references(&self, octets: &[u8]) -> Result<(), DiskError> {
+        let path = self.directory.join(NEW_REFERENCES);
+        fs::write(&path, octets).map_err(|error| refused(&path, &error))
+    }
+
+    fn sync_references(&self) -> Result<(), DiskError> {
+        self.sync_file(NEW_REFERENCES)
+    }
+
+    fn rename_references(&self) -> Result<(), DiskError> {
+        let path = self.directory.join(NEW_REFERENCES);
+        fs::rename(&path, self.directory.join(REFERENCES)).map_err(|error| refused(&path, &error))
+    }
+
+    fn remove_references(&self) -> Result<(), DiskError> {
+        let path = self.directory.join(REFERENCES);
+        fs::remove_file(&path).map_err(|error| refused(&path, &error))
     }
 }

@@ -111,6 +111,26 @@ impl ControlDisk for FrozenDisk {
         Ok(())
     }
 
+    fn read_references(&self) -> Result<Option<Vec<u8>>, DiskError> {
+        Ok(None)
+    }
+
+    fn write_references(&self, _: &[u8]) -> Result<(), DiskError> {
+        Ok(())
+    }
+
+    fn sync_references(&self) -> Result<(), DiskError> {
+        Ok(())
+    }
+
+    fn rename_references(&self) -> Result<(), DiskError> {
+        Ok(())
+    }
+
+    fn remove_references(&self) -> Result<(), DiskError> {
+        Ok(())
+    }
+
     fn sync_directory(&self) -> Result<(), DiskError> {
         Ok(())
     }

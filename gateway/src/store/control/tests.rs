@@ -53,6 +53,9 @@ struct World {
     /// What the name stood for before a rename that was not synced.
     before_rename: Option<Replaced>,
     new_snapshot: PretendFile,
+    references: Option<PretendFile>,
+    references_before_rename: Option<Replaced>,
+    new_references: PretendFile,
     steps: usize,
     /// From this step on every step fails; the failing one happens all the same if the flag says so.
     fail_at: Option<(usize, bool)>,
@@ -92,10 +95,16 @@ impl World {
         {
             self.snapshot = before;
         }
-        if let Some(file) = &mut self.snapshot {
+        if let Some(Replaced(before)) = self.references_before_rename.take()
+            && luck == Luck::Nothing
+        {
+            self.references = before;
+        }
+        for file in self.snapshot.iter_mut().chain(&mut self.references) {
             file.cut(luck);
         }
         self.new_snapshot.cut(luck);
+        self.new_references.cut(luck);
         self.fail_at = None;
         self.steps = 0;
     }
@@ -173,7 +182,32 @@ impl ControlDisk for PretendDisk {
         })
     }
     fn sync_directory(&self) -> Result<(), DiskError> {
-        self.step(|world| world.before_rename = None)
+        self.step(|world| {
+            world.before_rename = None;
+            world.references_before_rename = None;
+        })
+    }
+    fn read_references(&self) -> Result<Option<Vec<u8>>, DiskError> {
+        Ok(self.0.lock().references.as_ref().map(|file| file.written.clone()))
+    }
+    fn write_references(&self, octets: &[u8]) -> Result<(), DiskError> {
+        self.step(|world| world.new_references = PretendFile { durable: Vec::new(), written: octets.to_vec() })
+    }
+    fn sync_references(&self) -> Result<(), DiskError> {
+        self.step(|world| world.new_references.durable = world.new_references.written.clone())
+    }
+    fn rename_references(&self) -> Result<(), DiskError> {
+        self.step(|world| {
+            let new = Some(std::mem::take(&mut world.new_references));
+            let old = std::mem::replace(&mut world.references, new);
+            world.references_before_rename = Some(Replaced(old));
+        })
+    }
+    fn remove_references(&self) -> Result<(), DiskError> {
+        self.step(|world| {
+            let old = world.references.take();
+            world.references_before_rename = Some(Replaced(old));
+        })
     }
 }
 
@@ -292,31 +326,82 @@ fn a_cut_during_a_rebuild_loses_nothing() {
     );
 }
 
+/// What a rotation's note refers to in these tests.
+fn second_kek(reference: &str) -> Option<KeyEncryptionKey> {
+    (reference == "file:second").then(|| kek(2))
+}
+
+fn find(disk: &PretendDisk, configured: Option<&KeyEncryptionKey>) -> Result<Found, ControlError> {
+    open_found(|| Ok(Box::new(disk.clone())), configured, &second_kek)
+}
+
+fn with_a_data_key(disk: &PretendDisk) {
+    let (mut store, _) = open(disk, &kek(1)).unwrap();
+    let mut changes = changes(&[("a", Some("1"))]);
+    let data_key = DataKey::generate().unwrap();
+    changes.put(Namespace::DataKey, b"tenant", store.wrap(b"tenant", &data_key).unwrap());
+    store.change(&changes).unwrap();
+}
+
+#[track_caller]
+fn assert_all_opens(store: &ControlStore, case: &str) {
+    assert_eq!(contents(store), text(&[("a", "1")]), "{case}");
+    let wrapped = store.get(Namespace::DataKey, b"tenant").unwrap().unwrap();
+    store.unwrap(b"tenant", &wrapped).unwrap_or_else(|error| panic!("{case}: {error}"));
+}
+
 #[test]
-fn a_cut_during_a_change_of_the_kek_leaves_a_store_that_opens_with_one_of_the_two() {
-    let wrapped_key = [7; 4];
+fn a_cut_at_any_step_of_a_rotation_leaves_a_store_that_starts_with_the_configuration_as_it_was() {
     at_every_cut(
-        |disk| {
-            let (mut store, _) = open(disk, &kek(1)).unwrap();
-            let mut changes = changes(&[("a", Some("1"))]);
-            let data_key = DataKey::generate().unwrap();
-            changes.put(Namespace::DataKey, &wrapped_key, store.wrap(&wrapped_key, &data_key).unwrap());
-            store.change(&changes).unwrap();
-        },
-        |disk| open(disk, &kek(1)).unwrap().0.rewrap(&kek(2)).is_ok(),
+        with_a_data_key,
+        |disk| open(disk, &kek(1)).unwrap().0.rewrap(&kek(2), "file:second").is_ok(),
         |disk, answered, case| {
-            let (store, _) = match open(disk, &kek(2)) {
-                Ok(opened) => opened,
-                Err(error) => {
-                    assert!(!answered && matches!(error, ControlError::WrongKek { .. }), "{case}: {error}");
-                    open(disk, &kek(1)).unwrap_or_else(|error| panic!("{case}: {error}"))
-                }
-            };
-            assert_eq!(contents(&store), text(&[("a", "1")]), "{case}");
-            let wrapped = store.get(Namespace::DataKey, &wrapped_key).unwrap().unwrap();
-            store.unwrap(&wrapped_key, &wrapped).unwrap_or_else(|error| panic!("{case}: {error}"));
+            let found = find(disk, Some(&kek(1))).unwrap_or_else(|error| panic!("{case}: {error}"));
+            assert!(!answered || found.by_reference.is_some(), "{case}: answered is done");
+            assert_all_opens(&found.store, case);
+            // A second rotation from here, to the same key, ends what the first began.
+            let mut store = found.store;
+            store.rewrap(&kek(2), "file:second").unwrap();
+            drop(store);
+            let found = find(disk, Some(&kek(1))).unwrap();
+            assert_eq!(found.by_reference.as_deref(), Some("file:second"), "{case}");
+            drop(found);
+            // The configuration catches up: the note is forgotten, and the old key opens nothing.
+            let found = find(disk, Some(&kek(2))).unwrap();
+            assert_all_opens(&found.store, case);
+            assert_eq!((found.by_reference, disk.0.lock().references.is_none()), (None, true), "{case}");
+            assert!(matches!(find(disk, Some(&kek(1))), Err(ControlError::WrongKek { .. })), "{case}");
         },
     );
+}
+
+#[test]
+fn a_cut_in_a_second_rotation_before_the_configuration_caught_up_starts_too() {
+    let third = |reference: &str| if reference == "file:third" { Some(kek(3)) } else { second_kek(reference) };
+    at_every_cut(
+        |disk| {
+            with_a_data_key(disk);
+            open(disk, &kek(1)).unwrap().0.rewrap(&kek(2), "file:second").unwrap();
+        },
+        |disk| open(disk, &kek(2)).unwrap().0.rewrap(&kek(3), "file:third").is_ok(),
+        |disk, _, case| {
+            for configured in [Some(&kek(1)), None] {
+                let found = open_found(|| Ok(Box::new(disk.clone())), configured, &third);
+                let found = found.unwrap_or_else(|error| panic!("{case}: {error}"));
+                assert_all_opens(&found.store, case);
+            }
+        },
+    );
+}
+
+#[test]
+fn without_a_key_that_fits_nothing_is_opened_and_nothing_made() {
+    let disk = PretendDisk::default();
+    assert!(matches!(find(&disk, None), Err(ControlError::NoKek)), "no key makes no store");
+    with_a_data_key(&disk);
+    assert!(matches!(find(&disk, None), Err(ControlError::NoKek)));
+    assert!(matches!(find(&disk, Some(&kek(9))), Err(ControlError::WrongKek { .. })));
+    assert_all_opens(&find(&disk, Some(&kek(1))).unwrap().store, "untouched");
 }
 
 type Harm = Box<dyn Fn(&mut BTreeMap<Vec<u8>, Vec<u8>>)>;
@@ -526,6 +611,21 @@ impl ControlDisk for CopiedDisk {
     fn sync_directory(&self) -> Result<(), DiskError> {
         self.copied(self.disk.sync_directory())
     }
+    fn read_references(&self) -> Result<Option<Vec<u8>>, DiskError> {
+        self.disk.read_references()
+    }
+    fn write_references(&self, octets: &[u8]) -> Result<(), DiskError> {
+        self.copied(self.disk.write_references(octets))
+    }
+    fn sync_references(&self) -> Result<(), DiskError> {
+        self.copied(self.disk.sync_references())
+    }
+    fn rename_references(&self) -> Result<(), DiskError> {
+        self.copied(self.disk.rename_references())
+    }
+    fn remove_references(&self) -> Result<(), DiskError> {
+        self.copied(self.disk.remove_references())
+    }
 }
 
 #[test]
@@ -539,18 +639,17 @@ fn a_process_killed_after_any_step_on_the_real_disk_leaves_the_old_or_the_new_st
     store.change(&changes(&[("last", Some("new")), ("domain-3", None)])).unwrap();
     let after = contents(&store);
     let of_change = copies.lock().len();
-    store.rewrap(&kek(2)).unwrap();
+    store.rewrap(&kek(2), "file:second").unwrap();
     for (number, copy) in copies.lock().iter().enumerate() {
-        let opened = ControlStore::open(copy.path(), &kek(1)).or_else(|error| {
-            assert!(number >= of_change && matches!(error, ControlError::WrongKek { .. }), "{number}: {error}");
-            ControlStore::open(copy.path(), &kek(2))
-        });
-        let (store, report) = opened.unwrap_or_else(|error| panic!("step {number}: {error}"));
+        let disk = || LocalDisk::new(copy.path()).map(|disk| Box::new(disk) as Box<dyn ControlDisk>);
+        let found = open_found(disk, Some(&kek(1)), &second_kek);
+        let Found { store, report, by_reference } = found.unwrap_or_else(|error| panic!("step {number}: {error}"));
+        assert!(number >= of_change || by_reference.is_none(), "step {number}");
         assert_eq!(report.rebuilt, None, "step {number}");
         let found = contents(&store);
         assert!(found == after || number + 1 < of_change && found == before, "step {number}");
     }
-    assert!(of_change == 4 && copies.lock().len() == 10, "every step was seen");
+    assert!(of_change == 4 && copies.lock().len() == 14, "every step was seen");
 }
 
 #[test]

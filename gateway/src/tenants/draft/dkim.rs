@@ -1,14 +1,16 @@
-//! Changes to DKIM keys: generated or imported, published, active, retiring, retired; or revoked.
+//! Changes to DKIM keys: made or imported here, moved by the machine in `waxseal_keys::life` and nobody else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use waxseal_keys::life::{self, Command, Effect, Line, Observation, Refused, Ring, Sighting, Stage};
 use waxseal_keys::{Algorithm, SigningKey};
 
 use super::{Draft, KeySource, key_name};
 use crate::message::DomainName;
 use crate::observe::Event;
 use crate::store::control::Namespace;
-use crate::tenants::dkim_key::{DkimState, KeyEntry};
+use crate::tenants::dkim_key::{DkimMove, KeyEntry};
 use crate::tenants::error::RegistryError;
 
 /// `a`, `b` … `z`, `aa`, `ab` …
@@ -80,6 +82,7 @@ impl Draft<'_> {
             }
         }
         self.say(format!("generated DKIM key {selector} ({algorithm}) of {domain}"));
+        self.announce_key(domain, &selector, Stage::Generated, "made");
         Ok(selector)
     }
 
@@ -93,6 +96,7 @@ impl Draft<'_> {
         let selector = self.choose_selector(domain, Some(selector))?;
         self.add_key(domain, &selector, key)?;
         self.say(format!("imported DKIM key {selector} ({}) of {domain}", key.kind()));
+        self.announce_key(domain, &selector, Stage::Generated, "imported");
         Ok(())
     }
 
@@ -110,30 +114,111 @@ impl Draft<'_> {
     }
 
     fn write_key(&mut self, entry: KeyEntry) -> Result<(), RegistryError> {
-        let key = &entry.stored.key;
-        self.events.push(Event::DkimKey {
-            state: key.state.name(),
-            domain: key.domain.to_string(),
-            selector: key.selector.clone(),
-            by: self.by.to_owned(),
-        });
-        let name = key_name(&key.domain, &key.selector);
+        let name = key_name(&entry.stored.key.domain, &entry.stored.key.selector);
         self.put(Namespace::DkimKey, &name, &entry.stored)?;
         self.directory.insert_key(entry);
         Ok(())
     }
 
-    fn move_key(&mut self, entry: &KeyEntry, state: DkimState) -> Result<(), RegistryError> {
-        self.write_key(entry.in_state(state, self.now))?;
-        let key = &entry.stored.key;
-        self.say(format!("DKIM key {} of {}: {}, was {}", key.selector, key.domain, state.name(), key.state.name()));
-        Ok(())
+    fn announce_key(&mut self, domain: &DomainName, selector: &str, state: Stage, why: impl Into<String>) {
+        let (domain, selector, by) = (domain.to_string(), selector.to_owned(), self.by.to_owned());
+        self.events.push(Event::DkimKey { state: state.name(), domain, selector, by, why: why.into() });
     }
 
-    fn wrong_state(entry: &KeyEntry, why: &'static str) -> RegistryError {
-        let key = &entry.stored.key;
-        let (domain, selector, state) = (key.domain.clone(), key.selector.clone(), key.state.name());
-        RegistryError::KeyState { domain, selector, state, why }
+    /// All keys of a domain, as the machine sees them.
+    fn ring(&self, domain: &DomainName) -> Ring {
+        Ring(self.directory.dkim_keys(domain).map(|key| (key.selector.clone(), key.life)).collect())
+    }
+
+    /// Makes what the machine decided true: lives, history, audit, events, new keys.
+    fn live(&mut self, domain: &DomainName, (next, effects): (Ring, Vec<Effect>)) -> Result<(), RegistryError> {
+        let mut moves: BTreeMap<String, Vec<DkimMove>> = BTreeMap::new();
+        let mut wanted = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Moved { selector, from, to, why } => {
+                    let (by, at) = (self.by.to_owned(), self.now);
+                    self.announce_key(domain, &selector, to, why.to_string());
+                    self.say(format!("DKIM key {selector} of {domain}: {to}, was {from}: {why}"));
+                    moves.entry(selector).or_default().push(DkimMove { at, to, by, why: why.to_string() });
+                }
+                Effect::Generate { line } => wanted.push(line),
+                Effect::RecordLost { selector } => {
+                    let detail = "its record is missing at some authoritative server; it goes on signing";
+                    self.record_event(domain, &selector, "dkim-record-lost", detail);
+                }
+                Effect::RecordBack { selector } => {
+                    self.record_event(domain, &selector, "dkim-record-back", "its record is everywhere again");
+                }
+                Effect::Disclose { selector } => self.disclosures.push((domain.clone(), selector)),
+            }
+        }
+        for (selector, life) in next.0 {
+            let entry = self.key(domain, &selector)?;
+            if entry.stored.key.life != life {
+                if life.stage() == Stage::Active && entry.stored.key.state() != Stage::Active {
+                    // A key that signs is opened before it is trusted with mail.
+                    entry.open()?;
+                }
+                self.write_key(entry.living(life, moves.remove(&selector).unwrap_or_default()))?;
+            }
+        }
+        wanted.into_iter().try_for_each(|line| self.generate_successor(domain, line).map(drop))
+    }
+
+    fn record_event(&mut self, domain: &DomainName, selector: &str, state: &'static str, words: &str) {
+        let detail = format!("DKIM key {selector} of {domain}: {words}");
+        self.say(detail.clone());
+        self.events.push(Event::Gateway { state, detail });
+    }
+
+    /// A new key for a line: as `[dkim] algorithms` has it now, else like the one before. Its selector.
+    fn generate_successor(&mut self, domain: &DomainName, line: Line) -> Result<String, RegistryError> {
+        let of_line = |algorithm: &Algorithm| (*algorithm == Algorithm::Ed25519) == (line == Line::Ed25519);
+        let before = self.directory.dkim_keys(domain).filter(|key| key.life.line == line);
+        let before = before.max_by_key(|key| key.created).and_then(|key| key.algorithm.parse().ok());
+        let fallback = if line == Line::Ed25519 { Algorithm::Ed25519 } else { Algorithm::Rsa2048 };
+        let algorithm = self.algorithms.iter().copied().find(of_line).or(before).unwrap_or(fallback);
+        self.generate_key(domain, algorithm, None)
+    }
+
+    fn command(&mut self, domain: &DomainName, what: &Command) -> Result<(), RegistryError> {
+        let selector = match what {
+            Command::Activate { selector, .. } | Command::Retire { selector, .. } | Command::Revoke { selector } => {
+                selector.as_str()
+            }
+            Command::Rotate => "",
+        };
+        let done = life::command(&self.ring(domain), what, self.now.into(), self.policy);
+        let done = done.map_err(|refused| Self::refusal(domain, selector, refused))?;
+        self.live(domain, done)
+    }
+
+    fn refusal(domain: &DomainName, selector: &str, refused: Refused) -> RegistryError {
+        let (domain, selector) = (domain.clone(), selector.to_owned());
+        match refused {
+            Refused::NoKey => RegistryError::NoKey { domain, selector },
+            Refused::Unseen => RegistryError::Unpublished { domain, selector },
+            Refused::LastActive => RegistryError::LastActiveKey { domain, selector },
+            Refused::Overlap { until } => RegistryError::Overlap { domain, selector, until: until.into() },
+            Refused::Over(stage) => {
+                let why = match stage {
+                    Stage::Revoked => "its record must go on saying so",
+                    _ => "it is never used again; generate a new key",
+                };
+                RegistryError::KeyState { domain, selector, state: stage.name(), why }
+            }
+        }
+    }
+
+    /// One look of the steward: what was seen in DNS, and which letters wait.
+    pub(in crate::tenants) fn observe_keys(
+        &mut self,
+        domain: &DomainName,
+        seen: &Observation,
+    ) -> Result<(), RegistryError> {
+        let next = life::step(&self.ring(domain), seen, self.now.into(), self.policy);
+        self.live(domain, next)
     }
 
     /// Notes that the key's record was seen in DNS.
@@ -142,12 +227,9 @@ impl Draft<'_> {
         domain: &DomainName,
         selector: &str,
     ) -> Result<(), RegistryError> {
-        let entry = self.key(domain, selector)?;
-        match entry.stored.key.state {
-            DkimState::Generated => self.move_key(&entry, DkimState::Published),
-            DkimState::Published | DkimState::Active | DkimState::Retiring => Ok(()),
-            DkimState::Retired | DkimState::Revoked => Err(Self::wrong_state(&entry, "it is never used again")),
-        }
+        let selector = self.key(domain, selector)?.stored.key.selector.clone();
+        let seen = Observation { records: [(selector, Sighting::Partly)].into(), ..Observation::default() };
+        self.observe_keys(domain, &seen)
     }
 
     /// Lets a key sign.
@@ -157,21 +239,8 @@ impl Draft<'_> {
         selector: &str,
         even_if_unpublished: bool,
     ) -> Result<(), RegistryError> {
-        let entry = self.key(domain, selector)?;
-        match entry.stored.key.state {
-            DkimState::Active => Ok(()),
-            DkimState::Generated if !even_if_unpublished => {
-                let (domain, selector) = (domain.clone(), entry.stored.key.selector.clone());
-                Err(RegistryError::Unpublished { domain, selector })
-            }
-            DkimState::Generated | DkimState::Published | DkimState::Retiring => {
-                entry.open()?;
-                self.move_key(&entry, DkimState::Active)
-            }
-            DkimState::Retired | DkimState::Revoked => {
-                Err(Self::wrong_state(&entry, "its private half is destroyed; generate a new key"))
-            }
-        }
+        let selector = self.key(domain, selector)?.stored.key.selector.clone();
+        self.command(domain, &Command::Activate { selector, insist: even_if_unpublished })
     }
 
     /// One step towards the end: an active key signs no more but stays published; any other is done with.
@@ -181,37 +250,59 @@ impl Draft<'_> {
         selector: &str,
         force: bool,
     ) -> Result<(), RegistryError> {
-        let entry = self.key(domain, selector)?;
-        match entry.stored.key.state {
-            DkimState::Active if !force && self.active_keys(domain) == 1 => {
-                let (domain, selector) = (domain.clone(), entry.stored.key.selector.clone());
-                Err(RegistryError::LastActiveKey { domain, selector })
-            }
-            DkimState::Active => self.move_key(&entry, DkimState::Retiring),
-            DkimState::Generated | DkimState::Published | DkimState::Retiring => {
-                self.move_key(&entry, DkimState::Retired)
-            }
-            DkimState::Retired => Ok(()),
-            DkimState::Revoked => Err(Self::wrong_state(&entry, "its record must go on saying so")),
-        }
+        let selector = self.key(domain, selector)?.stored.key.selector.clone();
+        self.command(domain, &Command::Retire { selector, force })
     }
 
     /// Destroys a key that must not be trusted any more, the last active one too: an unsigned refusal harms less
     /// than a letter that anybody could have signed.
     pub(in crate::tenants) fn revoke_key(&mut self, domain: &DomainName, selector: &str) -> Result<(), RegistryError> {
         let entry = self.key(domain, selector)?;
-        if entry.stored.key.state == DkimState::Revoked {
-            return Ok(());
-        }
-        self.move_key(&entry, DkimState::Revoked)?;
-        if entry.stored.key.state == DkimState::Active && self.active_keys(domain) == 0 {
+        self.command(domain, &Command::Revoke { selector: entry.stored.key.selector.clone() })?;
+        if entry.stored.key.state() == Stage::Active && self.ring(domain).active() == 0 {
             self.say(format!("{domain} has no active DKIM key: its mail is refused with 451 until one is activated"));
         }
         Ok(())
     }
 
-    fn active_keys(&self, domain: &DomainName) -> usize {
-        self.directory.dkim_keys(domain).filter(|key| key.state == DkimState::Active).count()
+    /// Every line gets a successor, which takes over as soon as it may.
+    pub(in crate::tenants) fn rotate_keys(&mut self, domain: &DomainName) -> Result<(), RegistryError> {
+        self.check_signs(domain)?;
+        self.command(domain, &Command::Rotate)?;
+        self.say(format!("rotation of the DKIM keys of {domain} asked for"));
+        Ok(())
+    }
+
+    /// Every key that signs is replaced at once and revoked. A successor whose record was not seen signs all the
+    /// same: asking for this is insisting.
+    pub(in crate::tenants) fn rotate_keys_now(
+        &mut self,
+        domain: &DomainName,
+        reason: &str,
+    ) -> Result<(), RegistryError> {
+        self.check_signs(domain)?;
+        self.say(format!("emergency rotation of the DKIM keys of {domain}: {reason}"));
+        for life::Replacement { line, successor, compromised } in life::replacements(&self.ring(domain)) {
+            let selector = match successor {
+                Some(selector) => selector,
+                None => self.generate_successor(domain, line)?,
+            };
+            // A plan makes no key that could be activated.
+            if !self.is_plan() || self.directory.key_entry(domain, &selector).is_some() {
+                self.command(domain, &Command::Activate { selector, insist: true })?;
+            }
+            for selector in compromised {
+                self.command(domain, &Command::Revoke { selector })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_signs(&self, domain: &DomainName) -> Result<(), RegistryError> {
+        if self.directory.domain(domain).is_none() {
+            return Err(RegistryError::NoDomain(domain.clone()));
+        }
+        if self.ring(domain).active() == 0 { Err(RegistryError::NothingSigns(domain.clone())) } else { Ok(()) }
     }
 
     /// Is this only a plan?

@@ -100,6 +100,11 @@ impl Draft<'_> {
                     self.remove_domain(&domain)?;
                 }
             }
+            for domain in self.directory.claimed_domains() {
+                if !entry.domains.contains(&domain) {
+                    self.drop_claims(&domain, Some(tenant.id));
+                }
+            }
         }
         Ok(())
     }

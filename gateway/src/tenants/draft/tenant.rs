@@ -73,6 +73,9 @@ impl Draft<'_> {
         for domain in self.directory.domains_of(tenant.id).to_vec() {
             self.remove_domain(&domain)?;
         }
+        for domain in self.directory.claimed_domains() {
+            self.drop_claims(&domain, Some(tenant.id));
+        }
         let stored = StoredTenant { tenant: Tenant::clone(&tenant), removed: Some(self.now) };
         self.put(Namespace::Tenant, &tenant_key(tenant.id), &stored)?;
         self.directory.retire_tenant(tenant.id);

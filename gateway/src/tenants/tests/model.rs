@@ -94,11 +94,11 @@ fn seen(registry: &Registry) -> Model {
         model.domains.insert(domain.name.to_string(), owner.name.clone());
         for key in directory.dkim_keys(&domain.name) {
             assert_eq!(key.tenant, domain.tenant);
-            model.keys.insert((key.domain.to_string(), key.selector.clone()), key.state);
+            model.keys.insert((key.domain.to_string(), key.selector.clone()), key.state());
         }
         let signing: BTreeSet<String> =
             directory.active(&domain.name).iter().map(|signer| signer.selector().to_owned()).collect();
-        let mut active = directory.dkim_keys(&domain.name).filter(|key| key.state == DkimState::Active);
+        let mut active = directory.dkim_keys(&domain.name).filter(|key| key.state() == DkimState::Active);
         assert!(active.all(|key| signing.contains(&key.selector)));
         assert_eq!(signing, model.active(domain.name.as_str()));
     }
@@ -112,8 +112,8 @@ fn note_new_keys(registry: &Registry, model: &mut Model, name: &str) {
         let at = (name.to_owned(), key.selector.clone());
         if !model.keys.contains_key(&at) {
             assert!(model.selectors.insert(at.clone()), "selector {at:?} came twice");
-            assert_eq!(key.state, DkimState::Generated);
-            model.keys.insert(at, key.state);
+            assert_eq!(key.state(), DkimState::Generated);
+            model.keys.insert(at, key.state());
         }
     }
 }
@@ -170,7 +170,7 @@ fn both(registry: &Registry, model: &mut Model, step: &Step) -> bool {
 }
 
 fn both_on_a_key(registry: &Registry, model: &mut Model, step: &Step) -> bool {
-    use DkimState::{Active, Generated, Published, Retired, Retiring, Revoked};
+    use DkimState::{Active, Destroyed, Generated, Published, Retired, Retiring, Revoked, Verified};
     let (Step::Activate(d, k, _) | Step::Retire(d, k, _) | Step::Revoke(d, k)) = *step else { return false };
     let name = DOMAINS[d];
     let Some((selector, state)) = model.nth_key(name, k) else { return false };
@@ -178,16 +178,18 @@ fn both_on_a_key(registry: &Registry, model: &mut Model, step: &Step) -> bool {
     let (next, result) = match *step {
         Step::Activate(_, _, even) => {
             let next = match state {
-                Active | Published | Retiring => Some(Active),
+                Active | Published | Verified | Retiring => Some(Active),
                 Generated => even.then_some(Active),
-                Retired | Revoked => None,
+                Retired | Destroyed | Revoked => None,
             };
             (next, registry.activate_dkim_key(&domain(name), &selector, even, "test"))
         }
         Step::Retire(_, _, force) => {
             let next = match state {
                 Active => (force || !alone).then_some(Retiring),
-                Generated | Published | Retiring | Retired => Some(Retired),
+                Retiring => force.then_some(Retired),
+                Generated | Published | Verified | Retired => Some(Retired),
+                Destroyed => Some(Destroyed),
                 Revoked => None,
             };
             (next, registry.retire_dkim_key(&domain(name), &selector, force, "test"))

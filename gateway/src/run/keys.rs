@@ -1,0 +1,56 @@
+//! DKIM keys by the configuration: their rules, and the steward with its eyes.
+
+use std::sync::Arc;
+
+use waxseal_keys::life::Policy;
+
+use super::RunError;
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::message::DomainName;
+use crate::store::LocalStore;
+use crate::tenants::steward::{Letters, Steward};
+use crate::tenants::{DomainRules, Registry};
+use crate::zones::HickoryZones;
+
+/// `[dkim]`, with an overlap that covers the queue, and `[domains]`.
+pub(super) fn rules(config: &Config) -> Result<DomainRules, RunError> {
+    let algorithms: Result<Vec<_>, _> = config.dkim.algorithms.iter().map(|name| name.parse()).collect();
+    let policy = Policy {
+        rotate_every: config.dkim.rotate_every,
+        prepublish: config.dkim.prepublish,
+        overlap: config.dkim.overlap,
+        keep_retired: config.dkim.keep_retired,
+        ..Policy::default()
+    };
+    Ok(DomainRules {
+        algorithms: algorithms.map_err(|e: waxseal_keys::UnknownAlgorithm| RunError::Control(e.to_string()))?,
+        policy: policy.for_queue(config.queue.expire_after),
+        proof_required: config.proof_required,
+    })
+}
+
+/// The steward of these keys, who asks DNS as configured.
+pub(super) fn open_steward(
+    config: &Config,
+    registry: &Arc<Registry>,
+    store: &Arc<LocalStore>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<Steward>, RunError> {
+    let zones = Arc::new(HickoryZones::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?);
+    Ok(Arc::new(Steward::new(registry.clone(), zones, store.clone(), clock)))
+}
+
+impl Letters for LocalStore {
+    fn waiting(&self, domain: &DomainName, accepted_before: Timestamp) -> bool {
+        let mut found = false;
+        self.walk(None, |record| {
+            let from = record.from_domain.parse::<DomainName>();
+            found = record.accepted <= accepted_before
+                && from.is_ok_and(|from| from.is_within(domain))
+                && record.states.iter().any(|state| !state.is_final());
+            !found
+        });
+        found
+    }
+}
