@@ -61,7 +61,7 @@ impl Filling {
             }
             let letter = tokio::task::block_in_place(|| self.letter(number))?;
             self.store.accept(vec![letter]).await?;
-            if number % 50_000 == 0 {
+            if number.is_multiple_of(50_000) {
                 let store = self.store.clone();
                 tokio::task::spawn_blocking(move || store.tick()).await??;
             }

@@ -113,14 +113,7 @@ impl Gateway {
         let examiner = examine::Examiner::new(Arc::new(zones), clock.clone());
         let steward = keys::open_steward(&config, &registry, &store, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
-        let scheduler = Scheduler::new(SchedulerParts {
-            store: store.clone(),
-            delivery: courier.clone(),
-            sender: stages.clone(),
-            clock: clock.clone(),
-            settings: schedule_settings(&config)?,
-            connections: config.delivery.connections,
-        });
+        let scheduler = open_scheduler(&config, &store, &courier, &stages, clock.clone())?;
         let reading = recovery::begin(&store, &scheduler).await?;
         let processors = Processors::all();
         let pipeline =
@@ -172,9 +165,7 @@ impl Gateway {
         doors.extend(gateway.serve_web(web, pipeline, &clock)?);
         rest.push(gateway.serve_control(control, &clock));
         rest.extend(delivery::start_reporter(&gateway, clock.clone(), gateway.stop_rest.subscribe()));
-        rest.push(tokio::spawn(gateway.clone().sweep_accounts(gateway.stop_rest.subscribe())));
-        rest.push(tokio::spawn(gateway.clone().watch_domains(gateway.stop_rest.subscribe())));
-        rest.push(tokio::spawn(gateway.clone().watch_gauges(gateway.stop_rest.subscribe())));
+        rest.extend(gateway.watchers());
         if let Some(reading) = reading {
             rest.push(tokio::spawn(gateway.clone().watch_reading(reading)));
         }
@@ -182,6 +173,16 @@ impl Gateway {
         *gateway.rest.lock() = rest;
         emit(&Event::Gateway { state: "ready", detail: gateway.describe_addresses() });
         Ok(gateway)
+    }
+
+    /// What looks after things by itself until the end.
+    fn watchers(self: &Arc<Self>) -> [JoinHandle<()>; 3] {
+        let stop = || self.stop_rest.subscribe();
+        [
+            tokio::spawn(self.clone().sweep_accounts(stop())),
+            tokio::spawn(self.clone().watch_domains(stop())),
+            tokio::spawn(self.clone().watch_gauges(stop())),
+        ]
     }
 
     /// Listener names and the addresses that they got.
@@ -290,6 +291,23 @@ impl Gateway {
             let _ = tokio::time::timeout(Duration::from_secs(10), stop.wait_for(|stop| *stop)).await;
         }
     }
+}
+
+fn open_scheduler(
+    config: &Config,
+    store: &Arc<LocalStore>,
+    courier: &Arc<Courier>,
+    stages: &Arc<Stages>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<Scheduler>, RunError> {
+    Ok(Scheduler::new(SchedulerParts {
+        store: store.clone(),
+        delivery: courier.clone(),
+        sender: stages.clone(),
+        clock,
+        settings: schedule_settings(config)?,
+        connections: config.delivery.connections,
+    }))
 }
 
 /// `waxseal serve`: runs until SIGTERM, SIGINT or `waxseal drain`.

@@ -1,158 +1,138 @@
-//! BIND as an authoritative server on a loopback address, changed by nsupdate and asked by dig as an admin would.
+//! BIND with a DNSSEC-signed world of its own: a root, signed and unsigned zones below it, and zones that are broken
+//! in the ways that matter to DANE.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::peers::{run, wait_listening};
+use crate::peers::wait_listening;
+use crate::setup::free_port;
 
-const KEY: &str = "c2l4dGVlbiBvY3RldHMhIHNpeHRlZW4gb2N0ZXRzIQ==";
+/// How a zone is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signed {
+    /// Whole.
+    Yes,
+    /// Not at all, and its parent proves that.
+    No,
+    /// Its parent names another key: everything in it is bogus.
+    Wrongly,
+    /// It is delegated, but the server cannot load it: SERVFAIL.
+    NotLoaded,
+}
 
-/// A BIND of its own. Ends with its test.
+/// A zone: its name without the final dot, its records as lines of a zone file, and how it is signed.
+pub type Zone<'a> = (&'a str, Signed, String);
+
+/// The server; ends with the test.
 pub struct Bind {
     folder: TempDir,
     address: SocketAddr,
-    process: Child,
+    child: Child,
+}
+
+const HEAD: &str = "$TTL 60\n@ IN SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 60\n@ IN NS ns.invalid.\n";
+
+fn run(folder: &Path, words: &[&str]) -> String {
+    let output = Command::new(words[0]).args(&words[1..]).current_dir(folder).output().expect("BIND's tools are there");
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Makes a key that signs keys and records alike, and returns its file's name without ending.
+fn new_key(folder: &Path, zone: &str) -> String {
+    run(folder, &["dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", "-n", "ZONE", zone])
+}
+
+/// Signs `file` with one key for everything.
+fn sign(folder: &Path, zone: &str, file: &str, key: &str) {
+    run(folder, &["dnssec-signzone", "-z", "-S", "-K", ".", "-o", zone, "-f", &format!("{file}.signed"), file]);
+    assert!(folder.join(format!("{file}.signed")).exists(), "{key}");
 }
 
 impl Bind {
-    /// Serves these zones, which are empty but for what makes a zone; `servers` are the hosts of their NS records with
-    /// their addresses, in the first zone.
-    pub fn serving(address: SocketAddr, zones: &[&str], servers: &[(&str, Ipv4Addr)]) -> Self {
+    /// Signs and serves these zones below a signed root. Zones may lie inside each other; parents come first.
+    pub fn start(zones: &[Zone<'_>]) -> Self {
         let folder = tempfile::Builder::new().prefix("waxseal-bind-").tempdir().expect("a temporary folder");
-        let at = folder.path().display().to_string();
-        let mut settings = format!(
-            "options {{ directory \"{at}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; recursion no; \
-             pid-file none; session-keyfile \"{at}/session.key\"; dnssec-validation no; notify no; minimal-responses yes; }};\n\
-             controls {{ }};\nkey \"update\" {{ algorithm hmac-sha256; secret \"{KEY}\"; }};\n",
-            port = address.port(),
-            ip = address.ip()
+        let path = folder.path();
+        let root_key = new_key(path, ".");
+        let anchor = std::fs::read_to_string(path.join(format!("{root_key}.key"))).expect("the key was made");
+        let anchor: Vec<&str> = anchor.lines().filter(|line| !line.starts_with(';')).collect();
+        std::fs::write(path.join("anchor"), anchor.join("\n") + "\n").expect("writable");
+        let mut texts: Vec<(&str, String)> = vec![(".", format!("{HEAD}ns.invalid. IN A 127.0.0.1\n"))];
+        texts.extend(zones.iter().map(|(name, _, records)| (*name, format!("{HEAD}{records}"))));
+        let mut config = format!(
+            "options {{ directory \"{0}\"; pid-file none; session-keyfile none; recursion no; allow-transfer {{ none; }}; \
+             dnssec-validation no; notify no; listen-on-v6 {{ none; }};",
+            path.display()
         );
-        for (number, zone) in zones.iter().enumerate() {
-            let _ = writeln!(
-                settings,
-                "zone \"{zone}\" {{ type primary; file \"{zone}.zone\"; allow-update {{ key update; }}; }};"
-            );
-            let mut text = format!("$TTL 60\n@ SOA ns1.{zone}. hostmaster.{zone}. 1 3600 600 86400 5\n");
-            for (host, server) in servers {
-                let _ = writeln!(text, "@ NS {host}.");
-                if number == 0 {
-                    let _ = writeln!(text, "{host}. A {server}");
-                }
+        // Children before parents: a parent's text takes in what its children's keys are.
+        let mut declared = String::new();
+        for (name, signed, _) in zones.iter().rev() {
+            let file = format!("zone-{name}");
+            let text = texts.iter().find(|(zone, _)| zone == name).map(|(_, text)| text.clone()).unwrap_or_default();
+            let mut delegation = format!("{name}. IN NS ns.invalid.\n");
+            if *signed != Signed::NotLoaded {
+                std::fs::write(path.join(&file), text).expect("writable");
             }
-            std::fs::write(folder.path().join(format!("{zone}.zone")), text).expect("the folder is ours");
+            if matches!(signed, Signed::Yes | Signed::Wrongly) {
+                let key = new_key(path, name);
+                sign(path, name, &file, &key);
+                let named = if *signed == Signed::Yes { key } else { new_key(path, name) };
+                let ds = run(path, &["dnssec-dsfromkey", "-2", &format!("{named}.key")]);
+                let _ = writeln!(delegation, "{ds}");
+            }
+            let parent = zones.iter().filter(|(zone, ..)| zone != name && name.ends_with(&format!(".{zone}")));
+            let parent = parent.max_by_key(|(zone, ..)| zone.len()).map_or(".", |(zone, ..)| *zone);
+            if let Some((_, text)) = texts.iter_mut().find(|(zone, _)| *zone == parent) {
+                text.push_str(&delegation);
+            }
+            let served = if matches!(signed, Signed::Yes | Signed::Wrongly) { ".signed" } else { "" };
+            let _ = writeln!(declared, "zone \"{name}\" {{ type primary; file \"{file}{served}\"; }};");
         }
-        std::fs::write(folder.path().join("named.conf"), settings).expect("the folder is ours");
-        let log = std::fs::File::create(folder.path().join("log")).expect("the folder is ours");
-        let process = Command::new("named")
+        std::fs::write(path.join("zone-root"), &texts[0].1).expect("writable");
+        sign(path, ".", "zone-root", &root_key);
+        let port = free_port();
+        let _ = writeln!(config, " listen-on port {port} {{ 127.0.0.1; }}; }};\ncontrols {{ }};");
+        config += "zone \".\" { type primary; file \"zone-root.signed\"; };\n";
+        config += &declared;
+        std::fs::write(path.join("named.conf"), config).expect("writable");
+        let log = std::fs::File::create(path.join("log")).expect("writable");
+        let child = Command::new("named")
             .args(["-g", "-n", "1", "-c"])
-            .arg(folder.path().join("named.conf"))
-            .stdin(Stdio::null())
+            .arg(path.join("named.conf"))
+            .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .expect("BIND starts");
-        let bind = Self { folder, address, process };
+            .expect("named is there");
+        let address = (Ipv4Addr::LOCALHOST, port).into();
+        let bind = Self { folder, address, child };
         wait_listening(address);
         bind
     }
 
-    /// Hands on what comes to another loopback address: BIND itself listens on addresses of interfaces only, and two
-    /// servers of one zone must answer on the same port of two addresses.
-    pub fn also_at(self, address: SocketAddr) -> Self {
-        let (udp, tcp) = (UdpSocket::bind(address).expect("free"), TcpListener::bind(address).expect("free"));
-        let server = self.address;
-        std::thread::spawn(move || {
-            let mut packet = [0_u8; 4096];
-            while let Ok((length, from)) = udp.recv_from(&mut packet) {
-                if let Ok(answer) = relay_packet(server, &packet[..length]) {
-                    let _ = udp.send_to(&answer, from);
-                }
-            }
-        });
-        std::thread::spawn(move || {
-            for mut client in tcp.incoming().flatten() {
-                std::thread::spawn(move || relay_stream(&mut client, server));
-            }
-        });
-        self
-    }
-
-    /// Where it answers.
+    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Runs update commands of nsupdate (`add NAME TTL TYPE VALUE`, `delete NAME TYPE`), all or none.
-    pub fn update(&self, zone: &str, commands: &[String]) {
-        let mut script = format!(
-            "server {} {}\nzone {zone}\nkey hmac-sha256:update {KEY}\n",
-            self.address.ip(),
-            self.address.port()
-        );
-        for command in commands {
-            let _ = writeln!(script, "update {command}");
-        }
-        script.push_str("send\n");
-        let path = self.folder.path().join("update");
-        std::fs::File::create(&path)
-            .and_then(|mut file| file.write_all(script.as_bytes()))
-            .expect("the folder is ours");
-        run(Command::new("nsupdate").arg("-v").arg(&path)).expect("nsupdate changes the zone");
+    /// The file of the root's key, for `dns.trust_anchor`.
+    pub fn anchor(&self) -> PathBuf {
+        self.folder.path().join("anchor")
     }
 
-    /// Publishes a TXT record in character-strings of at most 255 octets.
-    pub fn txt(&self, zone: &str, owner: &str, value: &str) {
-        let mut command = format!("add {owner}. 60 TXT");
-        for piece in value.as_bytes().chunks(255) {
-            let _ = write!(command, " \"{}\"", String::from_utf8_lossy(piece));
-        }
-        self.update(zone, &[command]);
+    /// What it said so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
-
-    /// The TXT records that it has at `name`, each joined.
-    pub fn texts(&self, name: &str) -> Vec<String> {
-        let (server, port) = (format!("@{}", self.address.ip()), self.address.port().to_string());
-        let said = run(Command::new("dig").args([&server, "-p", &port, "+short", "+tcp", "TXT", name]));
-        let joined = |line: &str| line.split('"').skip(1).step_by(2).collect::<String>();
-        said.expect("dig asks").lines().map(joined).collect()
-    }
-}
-
-fn relay_packet(server: SocketAddr, packet: &[u8]) -> std::io::Result<Vec<u8>> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-    socket.connect(server)?;
-    socket.send(packet)?;
-    let mut answer = vec![0; 65_535];
-    let length = socket.recv(&mut answer)?;
-    answer.truncate(length);
-    Ok(answer)
-}
-
-/// One question and its answer at a time, as long as the client asks.
-fn relay_stream(client: &mut TcpStream, server: SocketAddr) -> std::io::Result<()> {
-    let mut upstream = TcpStream::connect(server)?;
-    let mut answering = (upstream.try_clone()?, client.try_clone()?);
-    std::thread::spawn(move || std::io::copy(&mut answering.0, &mut answering.1));
-    std::io::copy(client, &mut upstream)?;
-    upstream.shutdown(std::net::Shutdown::Write)
-}
-
-fn log(folder: &Path) -> String {
-    std::fs::read_to_string(folder.join("log")).unwrap_or_default()
 }
 
 impl Drop for Bind {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("--- BIND's log ---\n{}", log(self.folder.path()));
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

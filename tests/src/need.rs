@@ -114,7 +114,6 @@ impl Need {
             Self::Dkimpy => peers().join("venv/bin/dkimverify").exists(),
             Self::ReportReader => peers().join("reports/bin/parsedmarc").exists(),
             Self::Nodemailer => program("node") && peers().join("node/node_modules/nodemailer").exists(),
-<<<<<<< HEAD
             Self::Bind => program("named") && program("dnssec-signzone") && program("nsupdate"),
             Self::Chromium => {
                 let has = |name: &str| peers().join("node/node_modules").join(name).exists();
@@ -122,15 +121,12 @@ impl Need {
             }
             Self::OidcProvider => program("node") && peers().join("node/node_modules/oidc-provider").exists(),
             Self::Office => ["soffice", "qpdf", "pdftotext"].into_iter().all(program),
-=======
-            Self::Bind => program("named") && program("dnssec-signzone"),
             Self::AkismetClients => {
                 let mut pythons = peers().join("venv/lib").read_dir().into_iter().flatten().flatten();
                 program("node")
                     && peers().join("node/node_modules/@cedx/akismet").exists()
                     && pythons.any(|folder| folder.path().join("site-packages/akismet").exists())
             }
->>>>>>> posts
             Self::FakeTime => fake_time_library().is_some(),
             Self::OwnFileSystem => is_root() && crate::disk::can_mount(),
         }

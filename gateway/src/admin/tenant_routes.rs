@@ -289,9 +289,7 @@ async fn rotate_keys(state: AdminState, domain: DomainName, by: String, body: &B
         return Err(Problem::invalid("a rotation at once revokes keys: say why (reason)"));
     }
     let at_once = request.now.then_some(reason);
-    let report =
-        blocking(move || state.tenants.rotate_keys(&domain, at_once.as_deref(), request.dry_run, &by)).await??;
-    Ok(Json(report).into_response())
+    Ok(Json(blocking(move || state.tenants.rotate_keys(&domain, at_once.as_deref(), request.dry_run, &by)).await??))
 }
 
 /// `POST …/keys/{selector}:activate|retire|revoke`; the router takes whole segments, so the verb is split off here.

@@ -129,6 +129,7 @@ impl<'t> Judge<'t> {
     /// The numbers within one line.
     fn row(&self, row: Row) -> Vec<Window> {
         let mut windows: Vec<(Window, bool)> = Vec::new();
+        let mut by_word: Vec<Window> = Vec::new();
         let total: u32 = self.chain.groups[row.first..=row.last].iter().map(|group| group.len).sum();
         if total < 12 {
             return Vec::new();
@@ -147,12 +148,17 @@ impl<'t> Judge<'t> {
                             let edge = self.at_edge(window, row) || self.card_word(&window);
                             windows.push((window, edge));
                         }
-                        Form::CardWord if self.card_word(&window) => windows.push((window, true)),
+                        Form::CardWord if self.card_word(&window) => by_word.push(window),
                         _ => {}
                     }
                 }
             }
         }
+        // What stands by itself is not the head of something longer that a word alone would allow: in a row of a
+        // table, `4111111111111111,42` is a number and an amount.
+        let free: Vec<Window> = windows.iter().filter(|(_, accepted)| *accepted).map(|(window, _)| *window).collect();
+        let holds = |wide: &Window| free.iter().any(|one| wide.first <= one.first && one.last <= wide.last);
+        windows.extend(by_word.into_iter().filter(|window| !holds(window)).map(|window| (window, true)));
         if windows.is_empty() {
             return Vec::new();
         }

@@ -8,10 +8,13 @@ use super::RunError;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::message::DomainName;
-use crate::store::LocalStore;
+use crate::store::{LetterRecord, LocalStore, Store as _};
 use crate::tenants::steward::{Letters, Steward};
 use crate::tenants::{DomainRules, Registry};
 use crate::zones::HickoryZones;
+
+/// Letters read at once.
+const PAGE: usize = 1000;
 
 /// `[dkim]`, with an overlap that covers the queue, and `[domains]`.
 pub(super) fn rules(config: &Config) -> Result<DomainRules, RunError> {
@@ -43,14 +46,23 @@ pub(super) fn open_steward(
 
 impl Letters for LocalStore {
     fn waiting(&self, domain: &DomainName, accepted_before: Timestamp) -> bool {
-        let mut found = false;
-        self.walk(None, |record| {
-            let from = record.from_domain.parse::<DomainName>();
-            found = record.accepted <= accepted_before
-                && from.is_ok_and(|from| from.is_within(domain))
-                && record.states.iter().any(|state| !state.is_final());
-            !found
-        });
-        found
+        let mut after = None;
+        loop {
+            let page = self.scan(after, PAGE);
+            let Some(last) = page.last() else { return false };
+            after = Some(last.id);
+            let waits = |record: &LetterRecord| {
+                let from = record.from_domain.parse::<DomainName>();
+                from.is_ok_and(|from| from.is_within(domain)) && record.states.iter().any(|state| !state.is_final())
+            };
+            // Oldest first: what comes after was accepted later still.
+            let old = page.iter().take_while(|record| record.accepted <= accepted_before);
+            if old.clone().any(waits) {
+                return true;
+            }
+            if old.count() < page.len() {
+                return false;
+            }
+        }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
+use waxseal_tests::bind::{Bind, Signed, Zone};
 use waxseal_tests::gateway::{Gateway, Tenant};
 use waxseal_tests::need::{self, Need};
 use waxseal_tests::receiver::Receiver;
 use waxseal_tests::setup::Setup;
-use waxseal_tests::signed_bind::{Bind, Signed, Zone};
 use waxseal_tests::tls::{Authority, Certified};
 
 use crate::world::{SOON, mail};

@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde_json::Value;
-use waxseal_tests::bind::Bind;
 use waxseal_tests::gateway::{Gateway, Tenant};
 use waxseal_tests::need::{self, Need};
 use waxseal_tests::peers;
+use waxseal_tests::primary::Primary;
 use waxseal_tests::receiver::Receiver;
 use waxseal_tests::setup::{Setup, free_port};
 
@@ -23,16 +23,16 @@ struct Year {
     gateway: Gateway,
     tenant: Tenant,
     receiver: Receiver,
-    servers: [Bind; 2],
+    servers: [Primary; 2],
     arrived: usize,
 }
 
 /// Two authoritative servers of the zone, which know nothing of each other: what a slow secondary looks like.
-fn two_servers() -> [Bind; 2] {
+fn two_servers() -> [Primary; 2] {
     let (port, inner) = (free_port(), free_port());
     let second = Ipv4Addr::new(127, 0, 0, 2);
     let hosts = [("ns1.example.com", Ipv4Addr::LOCALHOST), ("ns2.example.com", second)];
-    let serve = |port| Bind::serving((Ipv4Addr::LOCALHOST, port).into(), &[ZONE], &hosts);
+    let serve = |port| Primary::serving((Ipv4Addr::LOCALHOST, port).into(), &[ZONE], &hosts);
     [serve(port), serve(inner).also_at((second, port).into())]
 }
 

@@ -18,11 +18,8 @@ mod lifecycle;
 mod mails;
 mod mta_sts;
 mod notices;
-<<<<<<< HEAD
 mod pages;
-=======
 mod posts;
->>>>>>> posts
 mod queue;
 mod receivers;
 mod redaction;
