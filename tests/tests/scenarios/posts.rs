@@ -112,3 +112,27 @@ fn a_post_is_screened_decided_undone_and_outlives_a_crash() {
     let metrics = center.gateway.metrics_text().unwrap();
     assert!(metrics.contains("waxseal_post_verdicts_total"), "{metrics}");
 }
+
+#[test]
+fn a_moderator_works_through_the_queue_in_a_real_browser() {
+    if !need::all(&[Need::Chromium]) {
+        return;
+    }
+    let center = Center::new();
+    let password = center.gateway.folder().join("password");
+    std::fs::write(&password, "three wet herons fly").unwrap();
+    let password = password.display().to_string();
+    for email in ["kim@acme.example", "lee@acme.example"] {
+        let words = ["user", "add", email, "--role", "moderator", "--tenant", "acme", "--password-file", &password];
+        center.gateway.cli(&words).ok();
+    }
+    let stories = Command::new("node")
+        .arg(root().join("tests/peers/moderation.js"))
+        .args([&format!("http://{}", center.web), &center.token, "three wet herons fly"])
+        .arg(need::peers().join("node"))
+        .output()
+        .unwrap();
+    let told = format!("{}{}", String::from_utf8_lossy(&stories.stdout), String::from_utf8_lossy(&stories.stderr));
+    assert!(stories.status.success(), "{told}");
+    assert_eq!(told.lines().filter(|line| line.starts_with("ok ")).count(), 9, "{told}");
+}

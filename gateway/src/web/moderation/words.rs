@@ -124,7 +124,7 @@ words! {
         hide_week: "7 days" | "7日間",
         hide_all: "everything" | "すべて",
         preview: "Preview" | "プレビュー",
-        preview_title: "{} posts of {} authors" | "{} 件（投稿者 {} 人）",
+        preview_title: "{} posts, authors: {}" | "{} 件（投稿者 {} 人）",
         would_hide: "This hides {} waiting and {} public posts:" | "承認待ち {} 件、公開 {} 件を非公開にします:",
         first_shown: "The first {} are shown." | "最初の {} 件を表示しています。",
         type_number: "Type {} to confirm" | "確認のため {} と入力してください",
