@@ -134,6 +134,19 @@ impl Adaptation {
 
     /// Learns a decision, at once.
     pub fn learn(&mut self, base: &Model, decision: &Decision<'_>) -> Standing {
+        self.keep(base, decision);
+        self.rebuild()
+    }
+
+    /// Learns decisions in their order; the same as one by one, in the time of one.
+    pub fn learn_all<'a>(&mut self, base: &Model, decisions: impl Iterator<Item = Decision<'a>>) -> Standing {
+        for decision in decisions {
+            self.keep(base, &decision);
+        }
+        self.rebuild()
+    }
+
+    fn keep(&mut self, base: &Model, decision: &Decision<'_>) {
         self.kept.retain(|kept| kept.id != decision.id);
         let hashes = sampled(Features::of(decision.post).distinct());
         let author = decision.post.author.as_deref().or(decision.post.author_email.as_deref());
@@ -149,7 +162,6 @@ impl Adaptation {
         });
         let over = self.kept.len().saturating_sub(MOST_DECISIONS + SPARE);
         self.kept.drain(..over);
-        self.rebuild()
     }
 
     /// Takes a decision back; whether there was one.

@@ -16,6 +16,8 @@ pub mod attack;
 mod calibrate;
 mod campaign;
 mod context;
+#[cfg(test)]
+mod corpora_tests;
 pub mod corpus;
 pub mod evaluate;
 mod features;
@@ -23,6 +25,8 @@ pub mod ftrl;
 mod logits;
 pub mod model;
 mod post;
+pub mod replay;
+pub mod report;
 mod text;
 pub mod train;
 

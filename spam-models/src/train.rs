@@ -28,6 +28,11 @@ pub struct Plan {
     pub disguised: [usize; 2],
     /// Percent of the spam that is learned among ham as well, and of the ham that is learned beside other ham.
     pub mixed: [usize; 2],
+    /// Percent of the posts of which one stretch is learned alone: a stretch of ham is ham, and spam of one stretch is
+    /// spam without its structure too.
+    pub stretches: usize,
+    /// Weight of stuffed posts in the calibration.
+    pub stuffed: f64,
     /// Seed of shuffles and disguises.
     pub seed: u64,
     /// Parts that the posts are cut in to calibrate: each is scored by a model of the others.
@@ -42,8 +47,10 @@ impl Default for Plan {
             bits: 22,
             rates: Rates::default(),
             epochs: 2,
-            disguised: [30, 4],
-            mixed: [40, 10],
+            disguised: [20, 3],
+            mixed: [15, 3],
+            stretches: 10,
+            stuffed: 0.3,
             seed: 5,
             folds: 3,
             version: "1".to_owned(),
@@ -89,7 +96,7 @@ pub fn train(samples: &[Sample], plan: &Plan, progress: &mut dyn FnMut(&str)) ->
     corpora.dedup();
     let card = Card {
         version: plan.version.clone(),
-        training_digest: digest(samples),
+        training_digest: training_digest(samples),
         trained_on: [spam, ham],
         corpora,
         seed: plan.seed,
@@ -101,8 +108,8 @@ pub fn train(samples: &[Sample], plan: &Plan, progress: &mut dyn FnMut(&str)) ->
     Ok(Model::from_weights(card, &weights.weights))
 }
 
-/// SHA-256 over every post and label in order.
-fn digest(samples: &[Sample]) -> String {
+/// SHA-256 over every post and label in order, in hex.
+pub fn training_digest(samples: &[Sample]) -> String {
     let mut hash = Sha256::new();
     for sample in samples {
         hash.update((sample.post.text.len() as u64).to_le_bytes());
@@ -139,7 +146,20 @@ fn prepare(sample: &Sample, plan: &Plan, mixer: &Mixer<'_>) -> Prepared {
     if dice.percent(plan.mixed[class]) {
         examples.push(example(&among_ham(&sample.post, &mut dice, mixer), 1.0));
     }
+    if dice.percent(plan.stretches) {
+        examples.extend(stretch(&Features::of(&sample.post), spam, &mut dice));
+    }
     Prepared { examples, group: Dice::of(0, &sample.group()).roll() }
+}
+
+/// One stretch of a post by its tokens alone, as the worst stretch of a post is scored.
+fn stretch(features: &Features, spam: bool, dice: &mut Dice) -> Option<Example> {
+    // Which stretch of a long spam post is the spam, nobody said.
+    if features.segments == 0 || (spam && features.segments > 1) {
+        return None;
+    }
+    let hashes = features.stretch(dice.below(features.segments as usize) as u32);
+    (!hashes.is_empty()).then_some(Example { hashes, spam, weight: 1.0 })
 }
 
 /// The post in one of the disguises that change letters.
@@ -162,9 +182,9 @@ fn among_ham(post: &Post, dice: &mut Dice, mixer: &Mixer<'_>) -> Post {
 }
 
 fn learn(prepared: &[&Prepared], plan: &Plan) -> Exact {
-    let mut learner = Ftrl::new(plan.bits, plan.rates);
     let mut order: Vec<&Example> = prepared.iter().flat_map(|post| &post.examples).collect();
     let mut dice = Dice::new(plan.seed);
+    let mut learner = Ftrl::new(plan.bits, plan.rates);
     for _ in 0..plan.epochs {
         dice.shuffle(&mut order);
         for example in &order {
@@ -195,7 +215,7 @@ fn calibrate(
             // Long posts are few in the corpora, and stuffed ones are not in them at all.
             if dice.percent(30) {
                 let stuffed = among_ham(&sample.post, &mut dice, mixer);
-                scored.push((logits(&weights, &Features::of(&stuffed), |_, _| {}), spam, 0.3));
+                scored.push((logits(&weights, &Features::of(&stuffed), |_, _| {}), spam, plan.stuffed));
             }
         }
     }

@@ -17,12 +17,14 @@ mod exit;
 mod kek;
 pub(crate) mod letter_file;
 mod post;
+mod posts;
 mod print;
 mod queue;
 pub mod redact;
 mod route;
 mod service;
 pub mod sign;
+mod spam;
 mod store;
 mod tenant;
 mod token;
@@ -69,6 +71,10 @@ enum Command {
     Token(token::TokenArgs),
     /// Posts for help centers: look, and decide.
     Post(post::PostArgs),
+    /// Posts by file: the filter without a gateway.
+    Posts(posts::PostsArgs),
+    /// The filter's model: train, measure, explain.
+    Spam(spam::SpamArgs),
     /// Authors of posts.
     Author(post::AuthorArgs),
     /// How mail would go.
@@ -103,6 +109,8 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::User(args) => user::run(args),
         Command::Token(args) => token::run(args),
         Command::Post(args) => post::run(args),
+        Command::Posts(args) => posts::run(&args),
+        Command::Spam(args) => spam::run(&args),
         Command::Author(args) => post::run_author(args),
         Command::Route(args) => route::run(&args),
         Command::Store(args) => store::run(&args),

@@ -139,6 +139,20 @@ impl Features {
         out
     }
 
+    /// The distinct hashes of a segment and the one after it, by their tokens alone.
+    pub(crate) fn stretch(&self, segment: u32) -> Vec<u32> {
+        let mut seen = Distinct::with_room_for(self.list.len());
+        let within = |source: Source| match source {
+            Source::Token(at) => (segment..=segment + 1).contains(&self.segment_of[at as usize]),
+            Source::Signal(_) => false,
+        };
+        self.list
+            .iter()
+            .filter(|feature| within(feature.source) && seen.insert(feature.hash))
+            .map(|feature| feature.hash)
+            .collect()
+    }
+
     /// Whether a feature is part of what a reader sees.
     pub(crate) fn counts_for_whole(&self, source: Source) -> bool {
         match source {
