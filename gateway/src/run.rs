@@ -95,9 +95,7 @@ impl Gateway {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let config = Arc::new(config);
         let lock = lock_data_dir(&config.data_dir)?;
-        if config.data_dir.join(UNFINISHED).exists() {
-            return Err(RunError::Unfinished(config.data_dir.join(UNFINISHED)));
-        }
+        check_finished(&config)?;
         let registry = kek::open_registry(&config, clock.clone())?;
         let decoy_key = registry.decoy_key();
         let accounts = web::open_accounts(&registry, config.web.lifetimes, clock.clone())?;
@@ -344,6 +342,12 @@ fn background(
         tokio::spawn(scheduler.clone().run(stop.subscribe())),
         tokio::spawn(posts.clone().keep(stop.subscribe())),
     ]
+}
+
+/// A restore that was cut off left part of a backup's data here.
+fn check_finished(config: &Config) -> Result<(), RunError> {
+    let mark = config.data_dir.join(UNFINISHED);
+    if mark.exists() { Err(RunError::Unfinished(mark)) } else { Ok(()) }
 }
 
 fn lock_data_dir(path: &Path) -> Result<File, RunError> {
