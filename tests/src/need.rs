@@ -43,6 +43,8 @@ pub enum Need {
     Chromium,
     /// oidc-provider under target/peers, and Node.js.
     OidcProvider,
+    /// LibreOffice without a screen, qpdf and pdftotext.
+    Office,
     /// libfaketime, under which a program sees the time that a file says.
     FakeTime,
     /// Root and loop devices: a file system of the test's own.
@@ -67,6 +69,7 @@ impl fmt::Display for Need {
             Self::Bind => "BIND and its DNSSEC tools",
             Self::Chromium => "Chromium with playwright-core and axe-core",
             Self::OidcProvider => "oidc-provider",
+            Self::Office => "LibreOffice, qpdf and pdftotext",
             Self::FakeTime => "libfaketime",
             Self::OwnFileSystem => "root, mount and loop devices",
         })
@@ -114,6 +117,7 @@ impl Need {
                 program("chromium") && program("node") && has("playwright-core") && has("axe-core")
             }
             Self::OidcProvider => program("node") && peers().join("node/node_modules/oidc-provider").exists(),
+            Self::Office => ["soffice", "qpdf", "pdftotext"].into_iter().all(program),
             Self::FakeTime => fake_time_library().is_some(),
             Self::OwnFileSystem => is_root() && crate::disk::can_mount(),
         }

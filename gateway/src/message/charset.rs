@@ -224,7 +224,9 @@ impl Charset {
         while at < content.len() && offset <= last.at.0 {
             let Some(next) = edits.peek() else { break };
             if self.is_ascii_superset() && content[at] < 0x80 {
-                let run = Encoding::ascii_valid_up_to(&content[at..]).min(next.at.0 - offset);
+                // Only up to the next edit: looking further for each would take quadratic time.
+                let ahead = content.len().min(at + (next.at.0 - offset));
+                let run = Encoding::ascii_valid_up_to(&content[at..ahead]);
                 if run > 0 {
                     at += run;
                     offset += run;

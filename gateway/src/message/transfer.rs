@@ -132,12 +132,17 @@ impl Transfer {
 
     fn patch_escaped(self, raw: &[u8], changes: &[(usize, u8)], edits: &mut EditSet) {
         let (mut at, mut content) = (0, 0);
+        // Kept until it is passed: looking for it at every change would take quadratic time.
+        let mut special = self.next_special(raw, 0);
         let mut changes = changes.iter().peekable();
         while let Some(&&(wanted, to)) = changes.peek() {
             if at >= raw.len() {
                 return;
             }
-            let plain = self.next_special(raw, at) - at;
+            if special < at {
+                special = self.next_special(raw, at);
+            }
+            let plain = special - at;
             if wanted < content + plain {
                 let place = at + (wanted - content);
                 let safe =

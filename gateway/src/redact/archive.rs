@@ -158,7 +158,7 @@ impl Stage<'_> {
         match kind::of("", name, content) {
             kind::Kind::Message => self.nested_message(content, place),
             // A program's own files in an archive are the archive's business; what is text in them is still read.
-            kind::Kind::Unknown => self.text_content(content, None, kind::Kind::Text, place),
+            kind::Kind::Unknown => self.scattered(content, place),
             found => self.file(content, None, found, &declared, name, place),
         }
     }

@@ -4,8 +4,13 @@
 //! cell) and resolves entities; [`source`] keeps everything, resolves entities and escapes, and hides identifiers
 //! (class, id) that no one reads as text. Both take linear time whatever they are given.
 
+mod tags;
+
+use std::borrow::Cow;
+
 use memchr::{memchr, memchr3, memmem};
 
+use self::tags::TAGS;
 use super::chars::{CELL, URL};
 use super::escapes;
 use crate::message::{View, ViewBuilder};
@@ -49,19 +54,10 @@ fn shows(name: &str, markup: Markup) -> Shows {
     if markup == Markup::Office {
         return shows_in_office(name);
     }
-    match name {
-        "br" | "p" | "div" | "li" | "ul" | "ol" | "dl" | "dt" | "dd" | "tr" | "table" | "tbody" | "thead" | "h1"
-        | "h2" | "h3" | "h4" | "h5" | "h6" | "hr" | "pre" | "blockquote" | "section" | "article" | "header"
-        | "footer" | "body" | "html" | "head" | "title" | "form" | "fieldset" | "address" | "center" | "main"
-        | "nav" | "aside" | "figure" | "caption" | "details" | "summary" | "legend" | "textarea" | "select"
-        | "meta" | "link" => Shows::Line,
-        "td" | "th" | "option" => Shows::Cell,
-        "script" | "style" | "template" | "noembed" => Shows::Program,
-        "b" | "i" | "u" | "s" | "a" | "em" | "strong" | "span" | "font" | "small" | "big" | "sub" | "sup" | "wbr"
-        | "code" | "tt" | "kbd" | "samp" | "var" | "mark" | "ins" | "del" | "abbr" | "bdi" | "bdo" | "label"
-        | "time" | "data" | "q" | "cite" | "img" | "nobr" | "strike" | "tspan" | "text" => Shows::Nothing,
-        _ if markup == Markup::Xml => Shows::Cell,
-        _ => Shows::Nothing,
+    match (TAGS.binary_search_by(|(known, _)| (*known).cmp(name)), markup) {
+        (Ok(at), _) => TAGS[at].1,
+        (Err(_), Markup::Xml) => Shows::Cell,
+        (Err(_), _) => Shows::Nothing,
     }
 }
 
@@ -87,10 +83,17 @@ fn tag_end(text: &str, start: usize) -> Option<usize> {
 }
 
 /// Name of the tag at `start`, in lower case, without slash.
-fn tag_name(text: &str, start: usize) -> String {
-    let name = text[start + 1..].trim_start_matches('/');
-    let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != ':' && c != '-').unwrap_or(name.len()).min(24);
-    name.get(..end).unwrap_or_default().to_ascii_lowercase()
+fn tag_name(text: &str, start: usize) -> Cow<'_, str> {
+    let slash = usize::from(text.as_bytes().get(start + 1) == Some(&b'/'));
+    lower(&text[start + 1 + slash..], 24)
+}
+
+/// The name that `text` begins with, of at most so many bytes, in lower case.
+fn lower(text: &str, most: usize) -> Cow<'_, str> {
+    let part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-' | b'_');
+    let len = text.as_bytes().iter().take(most).take_while(part).count();
+    let name = &text[..len];
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
 fn begins_tag(bytes: &[u8], at: usize) -> bool {
@@ -255,6 +258,10 @@ impl Reader<'_> {
 
 /// Does a style in the tag itself keep what would be a block in the line?
 fn is_inline(tag: &str) -> bool {
+    const SHORTEST: usize = "<p style=display:inline>".len();
+    if tag.len() < SHORTEST {
+        return false;
+    }
     memmem::find_iter(tag.as_bytes(), b"display").any(|at| {
         let rest = tag[at + 7..].trim_start();
         rest.strip_prefix(':').is_some_and(|value| value.trim_start().starts_with("inline"))
@@ -353,11 +360,11 @@ fn attributes(text: &str, start: usize, close: usize, builder: &mut ViewBuilder<
     let bytes = text.as_bytes();
     let mut at = start;
     while let Some(equals) = memchr(b'=', &bytes[at..close]).map(|found| at + found) {
-        let head = text[at..equals].trim_end();
-        let name_start =
-            head.rfind(|c: char| c.is_whitespace() || c == '/' || c == '"' || c == '\'').map_or(0, |i| i + 1);
-        let name = head.get(name_start..).unwrap_or_default().to_ascii_lowercase();
-        let blank = text[equals + 1..close].len() - text[equals + 1..close].trim_start().len();
+        let head = bytes[at..equals].trim_ascii_end();
+        let ends_name = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'"' | b'\'');
+        let name_start = at + head.iter().rposition(ends_name).map_or(0, |i| i + 1);
+        let name = text.get(name_start..equals).map_or(Cow::Borrowed(""), |name| lower(name, 40));
+        let blank = bytes[equals + 1..close].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         let mut value = equals + 1 + blank;
         let quote = bytes.get(value).copied().filter(|b| matches!(b, b'"' | b'\'') && value < close);
         let end = match quote {
@@ -365,7 +372,10 @@ fn attributes(text: &str, start: usize, close: usize, builder: &mut ViewBuilder<
                 value += 1;
                 memchr(quote, &bytes[value.min(close)..close]).map_or(close, |end| value + end)
             }
-            None => text[value..close].find(|c: char| c.is_whitespace() || c == '>').map_or(close, |end| value + end),
+            None => bytes[value..close]
+                .iter()
+                .position(|byte| byte.is_ascii_whitespace() || *byte == b'>')
+                .map_or(close, |end| value + end),
         };
         escapes::read(text, at, value, builder);
         if is_identifier(&name) {
@@ -399,6 +409,11 @@ mod tests {
         ] {
             assert_eq!(visible(html, Markup::Html).text(), text, "{html}");
         }
+    }
+
+    #[test]
+    fn the_table_of_tags_is_sorted() {
+        assert!(TAGS.is_sorted_by_key(|(name, _)| name));
     }
 
     #[test]

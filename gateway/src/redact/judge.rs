@@ -13,7 +13,7 @@ use std::cell::OnceCell;
 use std::ops::Range;
 
 use super::context;
-use super::issuers::{Strength, issuer, luhn};
+use super::issuers::{LENGTHS, Strength, issuer, luhn};
 use super::scan::{Chain, Group, kind};
 use super::surroundings;
 
@@ -55,6 +55,8 @@ enum Form {
     Never,
 }
 
+/// Digits of two numbers written as one run.
+const DOUBLED: std::ops::RangeInclusive<u32> = 28..=38;
 /// Groups like a window's own beside it that make it a piece of a table's row.
 const COLUMNS: usize = 3;
 
@@ -75,6 +77,9 @@ impl<'t> Judge<'t> {
     /// The card numbers, ascending and disjoint.
     pub fn numbers(&self) -> Vec<Number> {
         let groups = &self.chain.groups;
+        if !self.is_worth() {
+            return Vec::new();
+        }
         let mut rows = Vec::new();
         let mut first = 0;
         for (i, group) in groups.iter().enumerate().skip(1) {
@@ -95,6 +100,26 @@ impl<'t> Judge<'t> {
         );
         out.sort_by_key(|number| number.digits.start);
         out
+    }
+
+    /// Is there any window that issuer and check digit allow, or a run that may hold two numbers? Most chains are
+    /// dates, times and amounts and end here, before anything is collected.
+    fn is_worth(&self) -> bool {
+        let groups = &self.chain.groups;
+        groups.iter().any(|group| DOUBLED.contains(&group.len))
+            || (0..groups.len()).any(|first| {
+                let mut digits = 0;
+                for (last, group) in groups.iter().enumerate().skip(first) {
+                    digits += group.len as usize;
+                    if digits > *LENGTHS.end() {
+                        break;
+                    }
+                    if digits >= *LENGTHS.start() && self.window(first, last).is_some() {
+                        return true;
+                    }
+                }
+                false
+            })
     }
 
     fn digits(&self, first: usize, last: usize) -> Range<usize> {
@@ -181,13 +206,21 @@ impl<'t> Judge<'t> {
             surroundings::Place::Doubtful => Form::CardWord,
             surroundings::Place::Text => form,
         };
-        if window.strength == Strength::Weak && !self.card_word(&window) {
+        if window.strength == Strength::Weak && !(self.is_plain(window) && self.card_word(&window)) {
             return Form::Never;
         }
         if (self.allow)(self.text, start, end) {
             return Form::Never;
         }
         form
+    }
+
+    /// One run, or groups with blanks or hyphens of one kind between: all that a weak issuer is believed in.
+    fn is_plain(&self, window: Window) -> bool {
+        let inner = &self.chain.groups[window.first + 1..=window.last];
+        inner.iter().all(|group| {
+            group.before.kinds & !(kind::SPACE | kind::HYPHEN) == 0 && group.before.is_like(inner[0].before)
+        })
     }
 
     /// One run of digits.

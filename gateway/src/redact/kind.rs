@@ -122,10 +122,15 @@ fn by_look(content: &[u8]) -> Kind {
     }
 }
 
-/// Few control characters in the first kilobytes, or every other byte zero (UTF-16).
+/// Few control characters in the first kilobytes, or a byte order mark, or every other byte zero (UTF-16; dashes hold
+/// a control's byte there).
 pub fn looks_like_text(content: &[u8]) -> bool {
+    if matches!(content, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
+        return true;
+    }
     let head = &content[..content.len().min(4096)];
     let controls = head.iter().filter(|b| **b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b)).count();
     let zeros = head.iter().filter(|b| **b == 0).count();
-    controls * 50 <= head.len() || zeros == controls && zeros * 5 >= head.len() && zeros * 5 <= head.len() * 4
+    controls * 50 <= head.len()
+        || (controls - zeros) * 20 <= zeros && zeros * 5 >= head.len() && zeros * 5 <= head.len() * 4
 }

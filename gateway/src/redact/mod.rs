@@ -18,6 +18,8 @@ mod kind;
 mod office;
 mod pdf;
 mod prefilter;
+#[cfg(test)]
+mod property_tests;
 mod rtf;
 mod scan;
 mod stage;

@@ -57,6 +57,50 @@ pub fn any_escaped(bytes: &[u8]) -> bool {
     false
 }
 
+/// Bytes around a dense stretch that are read with it, for what stands beside a number.
+const AROUND: usize = 4 * BLOCK;
+
+/// Stretches of bytes of no known format that hold twelve ASCII digits close together, with what is around them:
+/// ascending and apart. Digits of other scripts are not looked for, because any bytes at random would hold them.
+pub fn dense(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut out: Vec<Range<usize>> = Vec::new();
+    let mut before = 0;
+    for (index, block) in bytes.chunks(BLOCK).enumerate() {
+        let digits = block.iter().fold(0u8, |sum, byte| sum + u8::from(byte.wrapping_sub(b'0') < 10));
+        if u32::from(before + digits) >= FEWEST {
+            let at = index * BLOCK;
+            if !has_chain(&bytes[at.saturating_sub(BLOCK)..(at + BLOCK * 2).min(bytes.len())]) {
+                before = digits;
+                continue;
+            }
+            let (start, end) = (at.saturating_sub(BLOCK + AROUND), (at + BLOCK + AROUND).min(bytes.len()));
+            match out.last_mut() {
+                Some(last) if last.end >= start => last.end = end,
+                _ => out.push(start..end),
+            }
+        }
+        before = digits;
+    }
+    out
+}
+
+/// Twelve digits with few bytes between each and the next? Zero bytes count as none: two-byte text is text too.
+fn has_chain(bytes: &[u8]) -> bool {
+    const WIDEST: u32 = 4;
+    let (mut digits, mut gap) = (0, 0);
+    bytes.iter().any(|byte| {
+        if byte.is_ascii_digit() {
+            (digits, gap) = (digits + 1, 0);
+        } else if *byte != 0 {
+            gap += 1;
+            if gap > WIDEST {
+                digits = 0;
+            }
+        }
+        digits >= FEWEST
+    })
+}
+
 /// Iterator over hot stretches.
 pub struct Stretches<'b> {
     bytes: &'b [u8],
@@ -117,6 +161,17 @@ mod tests {
             let mut text = prose.clone();
             text.insert_str(at, "4 1 1 1 - 1 1 1 1 - 1 1 1 1 - 1 1 1 1");
             assert!(stretches(text.as_bytes()).any(|range| range.start <= at && range.end > at + 36), "{at}");
+        }
+    }
+
+    #[test]
+    fn bytes_at_random_are_sparse_and_a_number_among_them_is_found() {
+        let mut bytes: Vec<u8> = (0..20_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        assert!(dense(&bytes).len() < 20);
+        let wide: Vec<u8> = "4111 1111 1111 1111".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for at in [0, 63, 7_001, bytes.len() - wide.len()] {
+            bytes[at..at + wide.len()].copy_from_slice(&wide);
+            assert!(dense(&bytes).iter().any(|range| range.start <= at && range.end >= at + wide.len()), "{at}");
         }
     }
 

@@ -7,6 +7,7 @@
 use zeroize::Zeroize;
 
 use super::chars::{self, Class};
+use super::issuers::LENGTHS;
 use super::judge::{Judge, Number};
 use super::{Keep, prefilter};
 use crate::message::{CharEdit, TextOffset, normalise};
@@ -15,6 +16,8 @@ use crate::message::{CharEdit, TextOffset, normalise};
 const MOST_GROUPS: usize = 512;
 /// Digits of one run that are kept: two numbers of nineteen written together, and one more to know it is longer.
 const MOST_DIGITS: u32 = 39;
+/// Digits of the shortest number.
+const FEWEST: u32 = *LENGTHS.start() as u32;
 /// Asterisks in a row that Markdown puts around a word at most.
 const EMPHASIS: u8 = 3;
 /// Visible characters of one separator.
@@ -183,21 +186,56 @@ pub struct Chain {
     pub continued: bool,
     /// Do groups follow the last one?
     pub continues: bool,
+    /// Digits of all groups, of each at most what is kept.
+    digits: u32,
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        self.values.zeroize();
+    }
 }
 
 impl Chain {
     fn clear(&mut self) {
         self.groups.clear();
-        self.values.zeroize();
+        self.digits = 0;
+        (self.continued, self.continues) = (false, false);
+    }
+
+    /// Reads the digits of the groups: most chains are too short to be looked at and never get here.
+    fn read(&mut self, text: &str) {
         self.values.clear();
         self.places.clear();
-        (self.continued, self.continues) = (false, false);
+        for group in &self.groups {
+            let first = self.values.len();
+            let (start, run) = (group.start as usize, &text[group.start as usize..group.end as usize]);
+            if run.len() == group.len as usize {
+                let kept = &run.as_bytes()[..run.len().min(MOST_DIGITS as usize)];
+                self.values.extend(kept.iter().map(|digit| digit.wrapping_sub(b'0')));
+                self.places.extend((start..start + kept.len()).map(|at| at as u32));
+                continue;
+            }
+            for (at, c) in run.char_indices() {
+                if let Class::Digit(value) = chars::of(c)
+                    && self.values.len() - first < MOST_DIGITS as usize
+                {
+                    self.values.push(value);
+                    self.places.push((start + at) as u32);
+                }
+            }
+        }
     }
 
     /// Index behind the last kept digit of a group.
     pub fn digits_end(&self, group: usize) -> usize {
         (self.groups[group].first + self.groups[group].len.min(MOST_DIGITS)) as usize
     }
+}
+
+/// Can a digit of any script begin with this byte? None of two or more bytes begins below C2.
+fn begins_digit(byte: u8) -> bool {
+    byte.wrapping_sub(b'0') < 10 || byte >= 0xc2
 }
 
 /// Finds the numbers in a text.
@@ -232,7 +270,21 @@ impl Scanner<'_, '_> {
         let bytes = self.text.as_bytes();
         let mut at = self.chain_start(start);
         while at < bytes.len() {
+            if self.chain.groups.is_empty() {
+                // Between chains nothing counts but the next digit.
+                at += bytes[at..].iter().take_while(|byte| !begins_digit(**byte)).count();
+                if at >= end.max(start + 1) || at == bytes.len() {
+                    break;
+                }
+                self.pending = Separator::default();
+            }
             let byte = bytes[at];
+            if byte.is_ascii_digit() {
+                let len = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+                self.digits(at, len, len, found);
+                at += len;
+                continue;
+            }
             let (class, c, len) = if byte < 0x80 {
                 (chars::of_ascii(byte), char::from(byte), 1)
             } else {
@@ -240,7 +292,7 @@ impl Scanner<'_, '_> {
                 (chars::of(c), c, c.len_utf8())
             };
             match class {
-                Class::Digit(value) => self.digit(value, at, len, found),
+                Class::Digit(_) => self.digits(at, len, 1, found),
                 Class::Nothing => {}
                 Class::Other => {
                     self.flush(found);
@@ -278,7 +330,8 @@ impl Scanner<'_, '_> {
         at
     }
 
-    fn digit(&mut self, value: u8, at: usize, len: usize, found: &mut Findings) {
+    /// `count` digits in the `len` bytes at `at`.
+    fn digits(&mut self, at: usize, len: usize, count: usize, found: &mut Findings) {
         if !self.open {
             if !self.chain.groups.is_empty() && !self.pending.links() {
                 self.flush(found);
@@ -286,23 +339,21 @@ impl Scanner<'_, '_> {
                 self.cut(found);
             }
             let before = if self.chain.groups.is_empty() { Separator::default() } else { self.pending.closed() };
-            let first = self.chain.values.len() as u32;
+            let first = self.chain.digits;
             self.chain.groups.push(Group { first, len: 0, start: at as u32, end: 0, before });
             self.open = true;
             self.pending = Separator::default();
         }
         if let Some(group) = self.chain.groups.last_mut() {
-            if group.len < MOST_DIGITS {
-                self.chain.values.push(value);
-                self.chain.places.push(at as u32);
-            }
-            group.len += 1;
+            let kept = group.len.min(MOST_DIGITS);
+            group.len += count as u32;
             group.end = (at + len) as u32;
+            self.chain.digits += group.len.min(MOST_DIGITS) - kept;
         }
     }
 
     fn flush(&mut self, found: &mut Findings) {
-        if self.chain.values.len() >= 12 {
+        if self.chain.digits >= FEWEST {
             self.judge(found);
         }
         self.chain.clear();
@@ -316,15 +367,15 @@ impl Scanner<'_, '_> {
         self.judge(found);
         let kept = self.chain.groups.split_off(self.chain.groups.len() - 19);
         let base = kept[0].first;
-        let values = self.chain.values.split_off(base as usize);
-        let places = self.chain.places.split_off(base as usize);
+        let digits = self.chain.digits - base;
         self.chain.clear();
         self.chain.continued = true;
+        self.chain.digits = digits;
         self.chain.groups = kept.into_iter().map(|group| Group { first: group.first - base, ..group }).collect();
-        (self.chain.values, self.chain.places) = (values, places);
     }
 
     fn judge(&mut self, found: &mut Findings) {
+        self.chain.read(self.text);
         let numbers = Judge::new(self.text, &self.chain, self.rules.allow).numbers();
         for number in &numbers {
             if !found.numbers.iter().rev().take(20).any(|known| known.at == self.first_place(number)) {

@@ -351,9 +351,21 @@ impl<'p> Stage<'p> {
     /// nothing, so that two-byte text is read too.
     fn opaque(&mut self, content: &[u8], reason: &str, place: &Place) -> Result<EditSet, Refusal> {
         self.unscannable(place, reason)?;
-        let text = Charset::Utf8.decode(content);
-        let found = self.readings(&text, Kind::Rtf, None, Style::Text, place)?;
-        Ok(if found.is_empty() { EditSet::new() } else { Charset::Utf8.patch(content, &text, &found) })
+        self.scattered(content, place)
+    }
+
+    /// Text that stands here and there in bytes of another kind.
+    pub fn scattered(&mut self, content: &[u8], place: &Place) -> Result<EditSet, Refusal> {
+        let mut edits = EditSet::new();
+        for range in prefilter::dense(content) {
+            let piece = &content[range.clone()];
+            let text = Charset::Utf8.decode(piece);
+            let found = self.readings(&text, Kind::Rtf, None, Style::Text, place)?;
+            if !found.is_empty() {
+                edits.absorb(Charset::Utf8.patch(piece, &text, &found), RawOffset(range.start));
+            }
+        }
+        Ok(edits)
     }
 
     /// Opaque S/MIME: a number under the signature cannot be taken out without it.

@@ -62,7 +62,7 @@ def positive(rng: Random, tier: str) -> Case:
     elif tier == "plain" and rng.random() < 0.3:
         text, form = rng.choice(writing.NEIGHBOURS).replace("{}", written), "beside other numbers"
     else:
-        text = writing.sentence(rng, written, bare=False)
+        text = writing.sentence(rng, written)
     flat = " ".join(written.replace(">", "").split())
     simple = rng.choice(("", " ", "-")).join(pans.groups(rng, digits)) if not weak else written
     place = rng.randrange(20)

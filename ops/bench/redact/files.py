@@ -247,7 +247,7 @@ def text_files(rng: Random, written: str, digits: str) -> list[tuple[str, str, s
     writer.writerow([str(rng.randrange(10**7)), written.removeprefix("card "), "49.90"])
     lines = "".join(f"{rng.randrange(10**6)}{delimiter}{rng.randrange(999)}\r\n" for _ in range(3))
     rows = table.getvalue() + lines
-    flat = written.replace("\n", " ")
+    flat = " ".join(written.replace(">", "").split("\n"))
     record = {"order": rng.randrange(10**7), "payment": {"card_number": flat, "amount": 49.9}}
     number = {"order": 1, "pan": int(digits), "ok": True}
     vcard = f"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:John Doe\r\nNOTE:card {flat}\r\nEND:VCARD\r\n"

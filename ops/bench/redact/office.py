@@ -15,6 +15,8 @@ from pathlib import Path
 
 # Test numbers of payment services: text cells, a cell with a number of 15 digits, a table, a split run.
 SECRETS = ("4111111111111111", "378282246310005", "5555555555554444", "6011000990139424", "30569309025904")
+# LibreOffice writes fifteen digits of a number into this format: sixteen do not arrive in the first place.
+ABSENT = {"cards.xlsx": {"4111111111111111"}}
 STAYS = "Order 20261123, 49.90 EUR"
 
 TEXT = """<?xml version="1.0" encoding="UTF-8"?>
@@ -115,7 +117,7 @@ def main() -> None:
             after.write_bytes(email.message_from_bytes(result.read_bytes()).get_payload(decode=True))
             before, text = text_of(folder, path), text_of(folder / "after", after)
             digits = "".join(c for c in text if c.isdigit())
-            for secret in SECRETS:
+            for secret in set(SECRETS) - ABSENT.get(path.name, set()):
                 if secret not in "".join(c for c in before if c.isdigit()):
                     faults.append(f"{path.name}: {secret} was not there to be found")
                 elif any(secret[at : at + 8] in digits for at in range(len(secret) - 11)):

@@ -22,6 +22,7 @@ mod pages;
 mod queue;
 mod receivers;
 mod redaction;
+mod redaction_corpus;
 mod refusals;
 mod senders;
 mod signatures;

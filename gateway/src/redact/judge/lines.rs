@@ -1,11 +1,13 @@
 //! Numbers that one row of groups does not hold: over a line end, over the edges of cells, two written as one run.
 
-use super::{Group, Judge, Number, Row, Strength, Window, context, is_usual, issuer, kind, luhn, surroundings};
+use super::{
+    DOUBLED, Group, Judge, LENGTHS, Number, Row, Strength, Window, context, is_usual, issuer, kind, luhn, surroundings,
+};
 
 impl Judge<'_> {
     /// Two numbers written as one run of 28 to 38 digits.
     pub(super) fn doubled(&self, out: &mut Vec<Number>) {
-        for group in self.chain.groups.iter().filter(|group| (28..=38).contains(&group.len)) {
+        for group in self.chain.groups.iter().filter(|group| DOUBLED.contains(&group.len)) {
             let all = group.first as usize..(group.first + group.len) as usize;
             let Some(values) = self.chain.values.get(all.clone()) else { continue };
             let strong =
@@ -37,13 +39,23 @@ impl Judge<'_> {
                 continue;
             }
             let whole = rows.len() == 2 && !self.chain.continued && !self.chain.continues;
-            for first in (above.first..=above.last).rev().take(19) {
-                for last in (below.first..=below.last).take(19) {
+            let mut head = 0;
+            for first in (above.first..=above.last).rev() {
+                head += groups[first].len;
+                let mut digits = head;
+                for (last, group) in groups.iter().enumerate().take(below.last + 1).skip(below.first) {
+                    digits += group.len;
+                    if digits as usize > *LENGTHS.end() {
+                        break;
+                    }
                     let entire = whole && first == above.first && last == below.last;
                     let Some(window) = self.window(first, last) else { continue };
                     if free(taken, first, last) && self.over_line(window, above, below, entire) {
                         taken.push(window);
                     }
+                }
+                if head as usize >= *LENGTHS.end() {
+                    break;
                 }
             }
         }
