@@ -117,9 +117,8 @@ impl Gateway {
             connections: config.delivery.connections,
         });
         scheduler.restore();
-        let processors = Processors::all();
         let pipeline =
-            Arc::new(Pipeline::new(stages.clone(), store.clone(), scheduler.clone(), processors, clock.clone()));
+            Arc::new(Pipeline::new(stages.clone(), store.clone(), scheduler.clone(), Processors::all(), clock.clone()));
 
         let (stop_doors, _) = watch::channel(false);
         let (stop_rest, _) = watch::channel(false);
