@@ -53,8 +53,8 @@ const state = async (id) => (await api("GET", `/v1/posts/${id}`)).state;
     const page = await enter("kim");
     await page.go("/moderation?author=crowd");
     const keys = ["a", "s", "r1"];
-    for (let n = 0; n < 60; n += 1) {
-      if ((await page.locator("#bench").count()) === 0) break;
+    for (let n = 0; n < 120; n += 1) {
+      if ((await page.locator(".empty").count()) > 0) break;
       const rows = page.locator("tbody tr:not(.gone)");
       const before = await rows.count();
       if (before === 0) { await page.waitForTimeout(300); continue; }
