@@ -131,7 +131,8 @@ mod tests {
         let text = "Our spring catalogue of garden chairs is here, ask us for a copy";
         let score = |tenant| filter.score(TenantId(tenant), &facts(text)).unwrap().probability;
         let (before, other) = (score(1), score(2));
-        for number in 0..5 {
+        // Few enough not to be taken for a careless afternoon.
+        for number in 0..3 {
             filter.learn(TenantId(1), &lesson(number, text, true));
         }
         assert!(score(1) > before);
@@ -140,7 +141,7 @@ mod tests {
         let again = SpamFilter::open(None).unwrap();
         again.load(TenantId(1), &saved).unwrap();
         assert!((again.score(TenantId(1), &facts(text)).unwrap().probability - score(1)).abs() < f64::EPSILON);
-        (0..5).for_each(|number| filter.unlearn(TenantId(1), number));
+        (0..3).for_each(|number| filter.unlearn(TenantId(1), number));
         assert!((score(1) - before).abs() < f64::EPSILON);
         assert!(filter.load(TenantId(1), b"\xff").is_err());
     }

@@ -78,10 +78,13 @@ impl Content {
         }
     }
 
-    /// Refuses the message; the first fault stands. What was kept is dropped.
+    /// Refuses the message; the first fault stands. What was kept is dropped. A fault beyond the limit is no news: the
+    /// message is too large, however its octets came in pieces.
     pub fn refuse(&mut self, fault: ContentFault) {
+        use ContentFault::{BareCr, BareLf, Nul, TooLarge};
         if self.fault.is_none() {
-            self.fault = Some(fault);
+            let beyond = matches!(fault, BareLf(at) | BareCr(at) | Nul(at) if at >= self.limit as u64);
+            self.fault = Some(if beyond { TooLarge(self.limit) } else { fault });
             self.octets = Vec::new();
         }
     }

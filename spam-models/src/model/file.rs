@@ -34,13 +34,13 @@ fn code(weight: f32) -> u8 {
 
 pub(super) fn round(card: Card, weights: &[f32]) -> Model {
     let codes: Vec<u8> = weights.iter().map(|&weight| code(weight)).collect();
-    let digest = hex(&Sha256::digest(body(&card, &codes)));
-    Model { card, digest, codes, values: values() }
+    let written_card = serde_json::to_vec(&card).unwrap_or_default();
+    let digest = hex(&Sha256::digest(body(&written_card, &codes)));
+    Model { card, written_card, digest, codes, values: values() }
 }
 
 /// Everything after the digest, weights not packed: packing may change with the library, the digest must not.
-fn body(card: &Card, codes: &[u8]) -> Vec<u8> {
-    let card = serde_json::to_vec(card).unwrap_or_default();
+fn body(card: &[u8], codes: &[u8]) -> Vec<u8> {
     let mut out = (card.len() as u32).to_le_bytes().to_vec();
     out.extend(card);
     out.extend(codes);
@@ -48,7 +48,7 @@ fn body(card: &Card, codes: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn write(model: &Model) -> Vec<u8> {
-    let body = body(&model.card, &model.codes);
+    let body = body(&model.written_card, &model.codes);
     let plain = body.len() - model.codes.len();
     let mut out = MAGIC.to_vec();
     out.extend(FORMAT.to_le_bytes());
@@ -69,9 +69,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model, ModelError> {
         return Err(ModelError::Version { found, expected: FORMAT });
     }
     let length = u32::from_le_bytes([bytes[HEAD], bytes[HEAD + 1], bytes[HEAD + 2], bytes[HEAD + 3]]) as usize;
-    let card =
+    let written_card =
         bytes.get(HEAD + 4..).and_then(|rest| rest.get(..length)).ok_or(ModelError::Format("its card is cut off"))?;
-    let card: Card = serde_json::from_slice(card).map_err(|_| ModelError::Format("its card cannot be read"))?;
+    let card: Card = serde_json::from_slice(written_card).map_err(|_| ModelError::Format("its card cannot be read"))?;
     if !(8..=MOST_BITS).contains(&card.bits) {
         return Err(ModelError::Format("it has an impossible number of weights"));
     }
@@ -91,7 +91,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model, ModelError> {
     if found != written {
         return Err(ModelError::Damaged { found, written });
     }
-    Ok(Model { card, digest: found, codes, values: values() })
+    Ok(Model { card, written_card: written_card.to_vec(), digest: found, codes, values: values() })
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -75,6 +75,8 @@ pub struct Card {
 /// A trained classifier.
 pub struct Model {
     card: Card,
+    /// The card as it was written: numbers read and written again may differ in the last digit, and the digest with them.
+    written_card: Vec<u8>,
     digest: String,
     /// One code a bucket; [`Model::values`] says what it weighs.
     codes: Vec<u8>,
