@@ -35,6 +35,8 @@ fn provider(port: u16, back: &str) -> Ending {
         line.clear();
         assert!(std::io::BufRead::read_line(&mut out, &mut line).unwrap() > 0, "the provider did not start");
     }
+    // It goes on warning; a closed pipe would end it.
+    std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
     Ending(child)
 }
 
