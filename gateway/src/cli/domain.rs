@@ -45,7 +45,7 @@ enum Verb {
         /// The tenant.
         #[arg(long, value_name = "NAME")]
         tenant: String,
-        /// Answer for it yourself where [domains] proof = "required".
+        /// Answer for it yourself, where the configuration requires proof of domains.
         #[arg(long)]
         vouch: bool,
         /// Print JSON.

@@ -51,7 +51,7 @@ pub struct Change {
     /// For `observe::emit`.
     #[serde(skip)]
     pub events: Vec<Event>,
-    /// Keys, by domain and selector, whose private half may be published now ([`Registry::disclose_dkim_key`]).
+    /// Keys, by domain and selector, whose private half may be published now; the gateway itself does not do so yet.
     #[serde(skip)]
     pub disclosures: Vec<(DomainName, String)>,
 }

@@ -1,6 +1,6 @@
 //! The languages of the pages, and the tables of words.
 //!
-//! A table is a struct with a field for each text, made by [`words!`] with both languages on one line: a text that is
+//! A table is a struct with a field for each text, made by `words!` with both languages on one line: a text that is
 //! missing in one of them does not compile. Message files (Fluent, gettext) would find that out at run time.
 
 use axum::http::{HeaderMap, header};
