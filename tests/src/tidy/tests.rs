@@ -31,7 +31,10 @@ fn tests_do_not_count_as_code() {
 fn a_module_for_tests_only_is_test_code() {
     let text = "#[cfg(test)]\nmod fake;\nmod real;\n#[cfg(test)]\nmod tests {\n}\n";
     assert_eq!(test_modules("gateway/src/admin/mod.rs", text)[0], "gateway/src/admin/fake.rs");
-    assert_eq!(test_modules("gateway/src/admin.rs", text), ["gateway/src/fake.rs", "gateway/src/admin/fake.rs", "gateway/src/fake/mod.rs"]);
+    assert_eq!(
+        test_modules("gateway/src/admin.rs", text),
+        ["gateway/src/fake.rs", "gateway/src/admin/fake.rs", "gateway/src/fake/mod.rs"]
+    );
 }
 
 #[test]
