@@ -62,7 +62,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "kind",
                 Choice(&["submission", "bounce", "posts", "http", "metrics"]),
                 Required("\"submission\""),
-                "submission | bounce | posts | http | metrics",
+                "submission | bounce | posts | http | metrics (bounce and posts are not served by this version)",
             ),
             key(
                 "tls",
