@@ -57,6 +57,8 @@ pub enum Purpose {
     DkimKey,
     /// The name of a signing key that the operator publishes.
     DkimDelegation,
+    /// The public half of a signing key at the end of such a name, in the operator's zone.
+    DelegatedKey,
     /// What receivers do with mail that is not ours.
     Dmarc,
     /// Who may send as the domain itself.
@@ -92,6 +94,7 @@ impl Purpose {
             Self::DkimDelegation => {
                 "Leads receivers to the key that signs your mail; we change keys behind it by ourselves."
             }
+            Self::DelegatedKey => "The key that a delegated name of the domain leads to.",
             Self::Dmarc => "Tells receivers that your mail is signed, and what to do with mail that is not.",
             Self::Spf => {
                 "Lets our servers send as your domain. One such record only: merge it into the one that is there."
@@ -113,7 +116,7 @@ impl Purpose {
     pub const fn breaks(self) -> &'static str {
         match self {
             Self::Ownership => "Another tenant could claim the domain; mail is not accepted for it.",
-            Self::DkimKey | Self::DkimDelegation => "Signatures made with this key fail, and with them DMARC.",
+            Self::DkimKey | Self::DkimDelegation | Self::DelegatedKey => "Signatures made with this key fail, and with them DMARC.",
             Self::Dmarc => "Google, Yahoo and Microsoft refuse or junk bulk mail of a domain without a DMARC policy.",
             Self::Spf => "SPF fails for mail whose return address is in the domain.",
             Self::ReturnPathMx => {
@@ -136,7 +139,7 @@ impl Purpose {
     pub const fn is_operators(self) -> bool {
         matches!(
             self,
-            Self::ReportConsent | Self::Ptr | Self::HostAddress | Self::MtaSts | Self::TlsReports | Self::Tlsa
+            Self::DelegatedKey | Self::ReportConsent | Self::Ptr | Self::HostAddress | Self::MtaSts | Self::TlsReports | Self::Tlsa
         )
     }
 }

@@ -115,7 +115,7 @@ pub fn check(expectations: &Expectations, answers: &[Answer], at: Timestamp) -> 
         finding.expected.clone_from(&record.value);
         record.purpose.breaks().clone_into(&mut finding.breaks);
         let done = match record.purpose {
-            Purpose::DkimKey => dkim::key(&scene, record, &mut finding),
+            Purpose::DkimKey | Purpose::DelegatedKey => dkim::key(&scene, record, &mut finding),
             Purpose::DkimDelegation | Purpose::ReturnPathAlias => dkim::alias(&scene, record, &mut finding),
             Purpose::Spf | Purpose::ReturnPathSpf => spf::record(&scene, record, &mut finding),
             Purpose::Dmarc => dmarc::policy(&scene, &mut finding),
@@ -153,6 +153,7 @@ fn id(record: &DnsRecord) -> String {
     match record.purpose {
         Purpose::Ownership => "ownership".to_owned(),
         Purpose::DkimKey | Purpose::DkimDelegation => format!("dkim:{label}"),
+        Purpose::DelegatedKey => format!("delegated-key:{}", record.owner),
         Purpose::Dmarc => "dmarc".to_owned(),
         Purpose::Spf => "spf".to_owned(),
         Purpose::ReturnPathMx => "return-path-mx".to_owned(),

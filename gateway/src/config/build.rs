@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::cross::tls_of;
 use super::value::{SectionValues, Value, Values, maybe_path};
 use super::{
-    AddressDetail, Config, Delivery, DialogueTimeouts, Dkim, Dns, DomainPattern, Egress, Limits, Listener,
-    ListenerKind, ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles, TlsReport,
+    AddressDetail, Config, Delivery, DialogueTimeouts, Dkim, DkimDelegation, Dns, DomainPattern, Egress, Limits,
+    Listener, ListenerKind, ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles, TlsReport,
 };
 use crate::message::DomainName;
 use crate::redact;
@@ -120,8 +120,21 @@ fn dkim(values: &Values) -> Dkim {
         rotate_every: section.span("rotate_every"),
         prepublish: section.span("prepublish"),
         overlap: section.span("overlap"),
+        delegation: delegation(section),
         keep_retired: section.span("keep_retired"),
+        publish_retired: section.maybe_text("publish_retired").and_then(maybe_path),
     }
+}
+
+fn delegation(section: &SectionValues) -> Option<DkimDelegation> {
+    // Two of the three alone were complained about.
+    let (Some(Value::Socket(server)), Some(Value::Secret(key))) =
+        (section.value("delegation_server"), section.value("delegation_key"))
+    else {
+        return None;
+    };
+    let rotate_every = section.span("rotate_delegated_every");
+    Some(DkimDelegation { zone: section.domain("delegation")?, server: *server, key: key.clone(), rotate_every })
 }
 
 fn queue(values: &Values) -> Queue {

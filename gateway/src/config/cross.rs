@@ -23,6 +23,7 @@ pub(super) fn check(values: &Values, before: &[Complaint]) -> Vec<Complaint> {
     overlaps(values, &mut found);
     redaction(values, &mut found);
     times_and_sizes(values, &mut found);
+    delegation(values, &mut found);
     dns(values, &mut found);
     names(values, &mut found);
     super::web::check(values, &mut found);
@@ -164,6 +165,21 @@ fn times_and_sizes(values: &Values, found: &mut Vec<Complaint>) {
         && spam.maybe_number("publish_below") > spam.maybe_number("spam_above")
     {
         complain(found, spam, "publish_below", "is above spam_above", "make publish_below the smaller one");
+    }
+}
+
+fn delegation(values: &Values, found: &mut Vec<Complaint>) {
+    let section = values.one("dkim");
+    let names = ["delegation", "delegation_server", "delegation_key"];
+    let written: Vec<&str> = names.into_iter().filter(|name| section.value(name).is_some()).collect();
+    if let (Some(one), true) = (written.first(), written.len() < names.len() && good(section, &names)) {
+        complain(
+            found,
+            section,
+            one,
+            "stands alone",
+            "write delegation, delegation_server and delegation_key, or none",
+        );
     }
 }
 

@@ -164,8 +164,25 @@ pub struct Dkim {
     pub prepublish: Duration,
     /// How long a key stays published after it signed last.
     pub overlap: Duration,
+    /// Where key records of new domains are delegated to.
+    pub delegation: Option<DkimDelegation>,
     /// How long a retired key's private half is kept.
     pub keep_retired: Duration,
+    /// The folder that retired keys' private halves are published in.
+    pub publish_retired: Option<PathBuf>,
+}
+
+/// A zone of the operator's for key records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DkimDelegation {
+    /// The zone.
+    pub zone: DomainName,
+    /// Who takes changes of it.
+    pub server: SocketAddr,
+    /// The TSIG key, `algorithm:name:secret`.
+    pub key: SecretRef,
+    /// How long a key signs.
+    pub rotate_every: Duration,
 }
 
 /// The queue's policy.

@@ -83,6 +83,7 @@ impl Gateway {
     pub(super) fn expectations(&self, domain: &DomainName) -> AdminResult<Expectations> {
         let operator = operator(&self.config.read());
         let mut records = self.registry.domain_records(domain, &operator)?.records;
+        records.extend(self.registry.delegated_records(domain));
         records.extend(waxseal_dns::operator_records(domain.as_str(), &operator));
         let directory = self.registry.snapshot();
         let owner = directory.owner(domain).and_then(|id| directory.tenant(id));
