@@ -46,7 +46,8 @@ struct Known {
 /// The rules of all providers.
 pub(super) fn rules(findings: &[Finding], expectations: &Expectations) -> Vec<Finding> {
     let with = |prefix: &'static str| findings.iter().filter(move |finding| finding.id.starts_with(prefix));
-    let spf = || with("spf").chain(with("return-path-spf")).chain(findings.iter().filter(|f| f.id == "return-path"));
+    let alias = || findings.iter().filter(|finding| finding.id == "return-path");
+    let spf = || with("spf").chain(with("return-path-spf")).chain(alias()).chain(with("operator-spf:"));
     let known = Known {
         spf: standing(spf(), false),
         dkim: standing(with("dkim:"), true),

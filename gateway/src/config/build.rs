@@ -6,7 +6,7 @@ use super::cross::tls_of;
 use super::value::{SectionValues, Value, Values, maybe_path};
 use super::{
     AddressDetail, Config, Delivery, DialogueTimeouts, Dkim, DkimDelegation, Dns, DomainPattern, Egress, Limits,
-    Listener, ListenerKind, ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles, TlsReport,
+    Listener, ListenerKind, ListenerTls, Log, Queue, Records, Route, Site, Spam, TlsFiles, TlsReport,
 };
 use crate::message::DomainName;
 use crate::redact;
@@ -28,6 +28,7 @@ pub(super) fn config(values: &Values, source: &Path) -> Config {
         redaction: redaction(values),
         allow_unredacted: values.one("redaction").boolean("allow_unredacted"),
         proof_required: values.one("domains").text("proof") == "required",
+        records: records(values),
         dkim: dkim(values),
         queue: queue(values),
         delivery: delivery(values),
@@ -109,6 +110,21 @@ fn redaction(values: &Values) -> redact::Policy {
             _ => redact::SignedParts::Reject,
         },
         allow: Vec::new(),
+    }
+}
+
+fn records(values: &Values) -> Records {
+    let section = values.one("records");
+    let text = |name: &str| section.maybe_text(name).map(str::to_owned);
+    Records {
+        dmarc_reports: text("dmarc_reports"),
+        dmarc_failure_reports: text("dmarc_failure_reports"),
+        spf_include: section.domain("spf_include"),
+        return_path_host: section.domain("return_path_host"),
+        mta_sts_id: text("mta_sts_id"),
+        mta_sts_host: section.domain("mta_sts_host"),
+        tls_reports: text("tls_reports"),
+        tlsa: section.list("tlsa", |value| if let Value::Text(text) = value { Some(text.clone()) } else { None }),
     }
 }
 
@@ -273,6 +289,7 @@ macro_rules! default_from_the_table {
 
 default_from_the_table! {
     Limits => limits,
+    Records => records,
     Dkim => dkim,
     Queue => queue,
     Delivery => delivery,

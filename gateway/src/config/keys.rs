@@ -216,6 +216,61 @@ pub(super) const SECTIONS: &[Section] = &[
         )],
     ),
     section(
+        "records",
+        Once,
+        "What you bring to the records that domains publish: names and addresses of yours. `waxseal domain records DOMAIN --operators` prints what you publish for them.",
+        &[
+            key(
+                "dmarc_reports",
+                Text,
+                Nothing("\"mailto:dmarc@relay.example\""),
+                "Where new domains' DMARC records send aggregate reports (rua).",
+            ),
+            key(
+                "dmarc_failure_reports",
+                Text,
+                Nothing("\"mailto:dmarc-failures@relay.example\""),
+                "Where they send failure reports (ruf).",
+            ),
+            key(
+                "spf_include",
+                Domain,
+                Nothing("\"_spf.relay.example\""),
+                "A name of yours whose SPF record lists your addresses; domains include it in place of the addresses themselves.",
+            ),
+            key(
+                "return_path_host",
+                Domain,
+                Nothing("\"bounce.relay.example\""),
+                "A name of yours with MX and SPF record; return paths are aliases (CNAME) of it. Not set: each has its own MX and SPF record.",
+            ),
+            key(
+                "mta_sts_id",
+                Text,
+                Nothing("\"20261124\""),
+                "The id of the MTA-STS policy for return paths (RFC 8461).",
+            ),
+            key(
+                "mta_sts_host",
+                Domain,
+                Nothing("\"mta-sts.relay.example\""),
+                "The host that serves that policy, with a certificate for mta-sts.<return path>.",
+            ),
+            key(
+                "tls_reports",
+                Text,
+                Nothing("\"mailto:tls@relay.example\""),
+                "Where reports about TLS to return paths go, mailto: or https: (RFC 8460).",
+            ),
+            key(
+                "tlsa",
+                List(&Text, 0),
+                Is("[]"),
+                "TLSA values of the host of notices, such as \"3 1 1 …\", where its zone is signed (RFC 7672).",
+            ),
+        ],
+    ),
+    section(
         "dkim",
         Once,
         "DKIM keys of the tenants' domains.",

@@ -31,6 +31,8 @@ pub struct Config {
     pub allow_unredacted: bool,
     /// Must a tenant prove that a domain is its own?
     pub proof_required: bool,
+    /// What the operator brings to domains' records.
+    pub records: Records,
     /// DKIM.
     pub dkim: Dkim,
     /// The queue.
@@ -170,6 +172,27 @@ pub struct Dkim {
     pub keep_retired: Duration,
     /// The folder that retired keys' private halves are published in.
     pub publish_retired: Option<PathBuf>,
+}
+
+/// What the operator brings to domains' records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Records {
+    /// `rua=` of DMARC records.
+    pub dmarc_reports: Option<String>,
+    /// `ruf=` of DMARC records.
+    pub dmarc_failure_reports: Option<String>,
+    /// The name whose SPF record lists the addresses.
+    pub spf_include: Option<DomainName>,
+    /// The name that return paths are aliases of.
+    pub return_path_host: Option<DomainName>,
+    /// `id=` of the return paths' MTA-STS policy.
+    pub mta_sts_id: Option<String>,
+    /// Who serves it.
+    pub mta_sts_host: Option<DomainName>,
+    /// `rua=` of TLS-RPT records.
+    pub tls_reports: Option<String>,
+    /// TLSA values of the host of notices.
+    pub tlsa: Vec<String>,
 }
 
 /// A zone of the operator's for key records.

@@ -57,6 +57,8 @@ pub struct TenantPolicy {
     pub subdomains: bool,
     /// Where MAIL FROM is rewritten to, so that SPF aligns.
     pub return_path: Option<DomainName>,
+    /// The URI of the logo that BIMI shows beside its mail: `https:`, an SVG.
+    pub logo: Option<String>,
     /// Redaction.
     pub redaction: Option<redact::Policy>,
     /// The least TLS for its mail.

@@ -5,7 +5,7 @@ use waxseal_keys::life::Line;
 
 use super::delegation::{self, SLOT_TTL, slots};
 use super::dkim_key::DkimKey;
-use super::{Tenant, TenantDomain};
+use super::{DomainClaim, Tenant, TenantDomain};
 use crate::message::DomainName;
 
 /// Long, since an alias of a slot never changes; short enough to mend a mistake the same day.
@@ -50,9 +50,23 @@ pub(super) fn records<'k>(
         })
         .collect();
     let return_path = owner.policy.return_path.as_ref().filter(|path| path.is_within(domain));
+    let operator = Operator { logo: owner.policy.logo.clone(), ..operator.clone() };
     let mut records = aliases;
-    records.extend(records_for(domain.as_str(), &published, return_path.map(DomainName::as_str), operator));
+    records.extend(records_for(domain.as_str(), &published, return_path.map(DomainName::as_str), &operator));
     RecordSet { domain: domain.to_string(), records }
+}
+
+/// The challenges of a domain that nobody has proved to be its own yet.
+pub(super) fn challenges<'c>(domain: &DomainName, claims: impl Iterator<Item = &'c DomainClaim>) -> RecordSet {
+    let record = |claim: &DomainClaim| DnsRecord {
+        owner: claim.record_name(),
+        record_type: RecordType::Txt,
+        value: claim.record_value(),
+        ttl: SLOT_TTL,
+        purpose: Purpose::Ownership,
+        required: true,
+    };
+    RecordSet { domain: domain.to_string(), records: claims.map(record).collect() }
 }
 
 /// The operator's part of a delegated domain: the records at the ends of its aliases.

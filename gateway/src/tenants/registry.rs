@@ -23,7 +23,7 @@ use super::directory::Directory;
 use super::draft::{DomainRules, Draft, KeySource, TenantFile};
 use super::error::RegistryError;
 use super::read::{number, parsed, read_directory};
-use super::records::{delegated_records, records};
+use super::records::{challenges, delegated_records, records};
 use super::{Credential, Tenant, TenantPolicy, secret};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::TenantId;
@@ -331,10 +331,13 @@ impl Registry {
         self.change_with_keys(by, dry_run, |draft| draft.remove_domain(domain))
     }
 
-    /// The DNS records that a domain should have.
+    /// The DNS records that a domain should have; of one that is only claimed, the proof that it waits for.
     pub fn domain_records(&self, domain: &DomainName, operator: &Operator) -> Result<RecordSet, RegistryError> {
         let directory = self.snapshot();
         let owner = directory.owner(domain).and_then(|id| directory.tenant(id));
+        if owner.is_none() && directory.claims(domain).next().is_some() {
+            return Ok(challenges(domain, directory.claims(domain).map(AsRef::as_ref)));
+        }
         let owner = owner.ok_or_else(|| RegistryError::NoDomain(domain.clone()))?;
         let owned = directory.domain(domain).ok_or_else(|| RegistryError::NoDomain(domain.clone()))?;
         let zone = self.domain_rules().delegation.map(|delegation| delegation.zone);

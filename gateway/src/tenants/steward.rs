@@ -143,7 +143,8 @@ impl Steward {
         let (registry, letters, name) = (self.registry.clone(), self.letters.clone(), domain.clone());
         let now = self.clock.now();
         let moved = tokio::task::spawn_blocking(move || {
-            let overlap = registry.domain_rules().policy_of(registry.snapshot().domain(&name).map(AsRef::as_ref)).overlap;
+            let overlap =
+                registry.domain_rules().policy_of(registry.snapshot().domain(&name).map(AsRef::as_ref)).overlap;
             let over = |key: &&DkimKey| key.state() == DkimState::Retiring && now >= key.changed() + overlap;
             for key in keys.iter().filter(over) {
                 if letters.waiting(&name, key.changed() + SEALING_SLACK) {

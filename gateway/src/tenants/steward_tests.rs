@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::tenants::sight::believed;
+use crate::zones::{Survey, ZonePrimary};
 use async_trait::async_trait;
 use waxseal_dns::{RecordType, Reply, SeenRecord, Vantage, VantageKind};
-use crate::tenants::sight::believed;
-use crate::zones::Survey;
 use waxseal_keys::Algorithm;
 use waxseal_keys::sealing::KeyEncryptionKey;
 
@@ -47,6 +47,9 @@ fn records(texts: &[String], ttl: u32) -> Reply {
 
 #[async_trait]
 impl ZoneReader for Zone {
+    async fn primary(&self, _: &str) -> Result<ZonePrimary, Reply> {
+        Err(Reply::Refused)
+    }
     async fn survey(&self, name: &str, _: RecordType) -> Survey {
         let servers = self.servers.lock();
         let has = |server: usize| records(servers[server].get(name).map_or(&[], Vec::as_slice), 300);
@@ -236,6 +239,9 @@ struct Delegating(Zone);
 
 #[async_trait]
 impl ZoneReader for Delegating {
+    async fn primary(&self, _: &str) -> Result<ZonePrimary, Reply> {
+        Err(Reply::Refused)
+    }
     async fn survey(&self, name: &str, record_type: RecordType) -> Survey {
         let Some(selector) = name.strip_suffix("._domainkey.acme.example") else {
             return self.0.survey(name, record_type).await;
@@ -330,13 +336,9 @@ async fn a_retired_key_is_given_away_only_where_asked_and_once_its_record_is_gon
     for asked in [false, true] {
         let mut world = world();
         let published = Arc::new(Published::default());
-        world.steward = Steward::new(
-            world.registry.clone(),
-            world.zone.clone(),
-            world.queue.clone(),
-            world.clock.clone(),
-        )
-        .disclosing(published.clone());
+        world.steward =
+            Steward::new(world.registry.clone(), world.zone.clone(), world.queue.clone(), world.clock.clone())
+                .disclosing(published.clone());
         let rules = world.registry.domain_rules();
         let policy = waxseal_keys::life::Policy { disclose_retired: asked, ..rules.policy };
         world.registry.set_domain_rules(DomainRules { policy, ..rules });
@@ -429,6 +431,9 @@ impl Aliases {
 
 #[async_trait]
 impl ZoneReader for Aliases {
+    async fn primary(&self, _: &str) -> Result<ZonePrimary, Reply> {
+        Err(Reply::Refused)
+    }
     async fn survey(&self, name: &str, record_type: RecordType) -> Survey {
         let end = self.end(name);
         if end == name {

@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use waxseal_tests::bind::Primary;
 use waxseal_tests::gateway::{Gateway, Tenant};
 use waxseal_tests::need::{self, Need};
 use waxseal_tests::peers;
-use waxseal_tests::primary::Primary;
 use waxseal_tests::receiver::Receiver;
 use waxseal_tests::setup::{Setup, free_port};
 
