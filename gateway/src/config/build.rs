@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::cross::tls_of;
 use super::value::{SectionValues, Value, Values, maybe_path};
 use super::{
-    AddressDetail, Config, Delivery, DialogueTimeouts, Dkim, DkimDelegation, Dns, DomainPattern, Egress, Limits,
-    Listener, ListenerKind, ListenerTls, Log, Queue, Records, Route, Site, Spam, TlsFiles, TlsReport,
+    AddressDetail, Config, Delivery, DialogueTimeouts, Dns, DomainPattern, Egress, Limits, Listener, ListenerKind,
+    ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles, TlsReport,
 };
 use crate::message::DomainName;
 use crate::redact;
@@ -28,8 +28,8 @@ pub(super) fn config(values: &Values, source: &Path) -> Config {
         redaction: redaction(values),
         allow_unredacted: values.one("redaction").boolean("allow_unredacted"),
         proof_required: values.one("domains").text("proof") == "required",
-        records: records(values),
-        dkim: dkim(values),
+        records: super::domains::records(values),
+        dkim: super::domains::dkim(values),
         queue: queue(values),
         delivery: delivery(values),
         tls_report: tls_report(values),
@@ -111,46 +111,6 @@ fn redaction(values: &Values) -> redact::Policy {
         },
         allow: Vec::new(),
     }
-}
-
-fn records(values: &Values) -> Records {
-    let section = values.one("records");
-    let text = |name: &str| section.maybe_text(name).map(str::to_owned);
-    Records {
-        dmarc_reports: text("dmarc_reports"),
-        dmarc_failure_reports: text("dmarc_failure_reports"),
-        spf_include: section.domain("spf_include"),
-        return_path_host: section.domain("return_path_host"),
-        mta_sts_id: text("mta_sts_id"),
-        mta_sts_host: section.domain("mta_sts_host"),
-        tls_reports: text("tls_reports"),
-        tlsa: section.list("tlsa", |value| if let Value::Text(text) = value { Some(text.clone()) } else { None }),
-    }
-}
-
-fn dkim(values: &Values) -> Dkim {
-    let section = values.one("dkim");
-    Dkim {
-        algorithms: section
-            .list("algorithms", |value| if let Value::Text(text) = value { Some(text.clone()) } else { None }),
-        rotate_every: section.span("rotate_every"),
-        prepublish: section.span("prepublish"),
-        overlap: section.span("overlap"),
-        delegation: delegation(section),
-        keep_retired: section.span("keep_retired"),
-        publish_retired: section.maybe_text("publish_retired").and_then(maybe_path),
-    }
-}
-
-fn delegation(section: &SectionValues) -> Option<DkimDelegation> {
-    // Two of the three alone were complained about.
-    let (Some(Value::Socket(server)), Some(Value::Secret(key))) =
-        (section.value("delegation_server"), section.value("delegation_key"))
-    else {
-        return None;
-    };
-    let rotate_every = section.span("rotate_delegated_every");
-    Some(DkimDelegation { zone: section.domain("delegation")?, server: *server, key: key.clone(), rotate_every })
 }
 
 fn queue(values: &Values) -> Queue {
@@ -289,8 +249,6 @@ macro_rules! default_from_the_table {
 
 default_from_the_table! {
     Limits => limits,
-    Records => records,
-    Dkim => dkim,
     Queue => queue,
     Delivery => delivery,
     DialogueTimeouts => timeouts,

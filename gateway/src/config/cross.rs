@@ -23,8 +23,7 @@ pub(super) fn check(values: &Values, before: &[Complaint]) -> Vec<Complaint> {
     overlaps(values, &mut found);
     redaction(values, &mut found);
     times_and_sizes(values, &mut found);
-    delegation(values, &mut found);
-    records(values, &mut found);
+    super::domains::check(values, &mut found);
     dns(values, &mut found);
     names(values, &mut found);
     super::web::check(values, &mut found);
@@ -166,61 +165,6 @@ fn times_and_sizes(values: &Values, found: &mut Vec<Complaint>) {
         && spam.maybe_number("publish_below") > spam.maybe_number("spam_above")
     {
         complain(found, spam, "publish_below", "is above spam_above", "make publish_below the smaller one");
-    }
-}
-
-fn delegation(values: &Values, found: &mut Vec<Complaint>) {
-    let section = values.one("dkim");
-    let names = ["delegation", "delegation_server", "delegation_key"];
-    let written: Vec<&str> = names.into_iter().filter(|name| section.value(name).is_some()).collect();
-    if let (Some(one), true) = (written.first(), written.len() < names.len() && good(section, &names)) {
-        complain(
-            found,
-            section,
-            one,
-            "stands alone",
-            "write delegation, delegation_server and delegation_key, or none",
-        );
-    }
-}
-
-/// The values are published by other people: what no receiver would take is told here.
-fn records(values: &Values, found: &mut Vec<Complaint>) {
-    let section = values.one("records");
-    for name in ["dmarc_reports", "dmarc_failure_reports"] {
-        let wrong = |uri: &str| format!("v=DMARC1; p=none; rua={uri}").parse::<waxseal_dns::DmarcRecord>().is_err();
-        if section.maybe_text(name).is_some_and(wrong) {
-            complain(found, section, name, "is no URI for reports", "write it like \"mailto:dmarc@relay.example\"");
-        }
-    }
-    let wrong = |uri: &str| format!("v=TLSRPTv1; rua={uri}").parse::<waxseal_dns::TlsReportRecord>().is_err();
-    if section.maybe_text("tls_reports").is_some_and(wrong) {
-        complain(
-            found,
-            section,
-            "tls_reports",
-            "is no mailto: or https: URI",
-            "write it like \"mailto:tls@relay.example\"",
-        );
-    }
-    let wrong = |id: &str| format!("v=STSv1; id={id}").parse::<waxseal_dns::MtaStsRecord>().is_err();
-    if section.maybe_text("mta_sts_id").is_some_and(wrong) {
-        complain(found, section, "mta_sts_id", "is not 1 to 32 letters and digits", "write it like \"20261124\"");
-    }
-    let names = ["mta_sts_id", "mta_sts_host"];
-    let written: Vec<&str> = names.into_iter().filter(|name| section.value(name).is_some()).collect();
-    if let ([one], true) = (written.as_slice(), good(section, &names)) {
-        complain(found, section, one, "stands alone", "write mta_sts_id and mta_sts_host, or none of them");
-    }
-    let values = section.list("tlsa", |value| if let Value::Text(text) = value { Some(text.clone()) } else { None });
-    for value in values.iter().filter(|value| value.parse::<waxseal_dns::TlsaRecord>().is_err()) {
-        complain(
-            found,
-            section,
-            "tlsa",
-            format!("\"{value}\" is no TLSA value"),
-            "write usage, selector, matching type and digest, such as \"3 1 1 …\"",
-        );
     }
 }
 

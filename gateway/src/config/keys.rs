@@ -21,8 +21,8 @@ use Occurs::{Once, Optional, Repeated};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
-const DAY: u64 = 86_400;
-const YEARS: u64 = 3650 * DAY;
+pub(super) const DAY: u64 = 86_400;
+pub(super) const YEARS: u64 = 3650 * DAY;
 const MB: u64 = 1_000_000;
 const TB: u64 = 1_000_000_000_000;
 const TLS_LEVEL: Kind = Choice(&["opportunistic", "require", "verify", "dane-only"]);
@@ -204,124 +204,9 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
         ],
     ),
-    section(
-        "domains",
-        Once,
-        "The tenants' domains.",
-        &[key(
-            "proof",
-            Choice(&["vouched", "required"]),
-            Is("\"vouched\""),
-            "vouched (whoever adds a domain on the control socket answers for it) | required (it is the tenant's once a TXT record with its token is at every authoritative server)",
-        )],
-    ),
-    section(
-        "records",
-        Once,
-        "What you bring to the records that domains publish: names and addresses of yours. `waxseal domain records DOMAIN --operators` prints what you publish for them.",
-        &[
-            key(
-                "dmarc_reports",
-                Text,
-                Nothing("\"mailto:dmarc@relay.example\""),
-                "Where new domains' DMARC records send aggregate reports (rua).",
-            ),
-            key(
-                "dmarc_failure_reports",
-                Text,
-                Nothing("\"mailto:dmarc-failures@relay.example\""),
-                "Where they send failure reports (ruf).",
-            ),
-            key(
-                "spf_include",
-                Domain,
-                Nothing("\"_spf.relay.example\""),
-                "A name of yours whose SPF record lists your addresses; domains include it in place of the addresses themselves.",
-            ),
-            key(
-                "return_path_host",
-                Domain,
-                Nothing("\"bounce.relay.example\""),
-                "A name of yours with MX and SPF record; return paths are aliases (CNAME) of it. Not set: each has its own MX and SPF record.",
-            ),
-            key(
-                "mta_sts_id",
-                Text,
-                Nothing("\"20261124\""),
-                "The id of the MTA-STS policy for return paths (RFC 8461).",
-            ),
-            key(
-                "mta_sts_host",
-                Domain,
-                Nothing("\"mta-sts.relay.example\""),
-                "The host that serves that policy, with a certificate for mta-sts.<return path>.",
-            ),
-            key(
-                "tls_reports",
-                Text,
-                Nothing("\"mailto:tls@relay.example\""),
-                "Where reports about TLS to return paths go, mailto: or https: (RFC 8460).",
-            ),
-            key(
-                "tlsa",
-                List(&Text, 0),
-                Is("[]"),
-                "TLSA values of the host of notices, such as \"3 1 1 …\", where its zone is signed (RFC 7672).",
-            ),
-        ],
-    ),
-    section(
-        "dkim",
-        Once,
-        "DKIM keys of the tenants' domains.",
-        &[
-            key(
-                "algorithms",
-                List(&Choice(&["rsa2048", "rsa3072", "rsa4096", "ed25519"]), 1),
-                Is("[\"rsa2048\", \"ed25519\"]"),
-                "The keys that a new domain gets.",
-            ),
-            key("rotate_every", Span(DAY, YEARS), Is("\"180d\""), "How long a key signs."),
-            key("prepublish", Span(0, YEARS), Is("\"24h\""), "How long a key is published before it signs."),
-            key(
-                "overlap",
-                Span(0, YEARS),
-                Is("\"14d\""),
-                "How long a key stays published after its last signature; never less than a letter may wait in the queue and a day.",
-            ),
-            key(
-                "delegation",
-                Domain,
-                Nothing("\"dkim.relay.example\""),
-                "A zone of yours that new domains' key records are delegated to (CNAME), so that keys rotate without anybody's doing.",
-            ),
-            key(
-                "delegation_server",
-                Socket,
-                Nothing("\"127.0.0.1:53\""),
-                "The server that takes changes of that zone (RFC 2136).",
-            ),
-            key(
-                "delegation_key",
-                Secret,
-                Nothing("\"file:/etc/waxseal/tsig\""),
-                "The TSIG key for them: algorithm:name:secret, as nsupdate -y takes it.",
-            ),
-            key("rotate_delegated_every", Span(DAY, YEARS), Is("\"90d\""), "How long a delegated key signs."),
-            key(
-                "keep_retired",
-                Span(0, YEARS),
-                Is("\"30d\""),
-                "How long the private half of a retired key is kept before it is destroyed.",
-            ),
-            key(
-                "publish_retired",
-                Path,
-                Nothing("\"/var/www/retired-dkim-keys\""),
-                "A folder that your web server shows to everybody: the private halves of retired keys are put there once their records are gone from DNS, so that letters stolen later prove nothing. Not set: none is ever published.",
-            ),
-        ],
-    ),
+    super::domains::DOMAINS,
+    super::domains::RECORDS,
+    super::domains::DKIM,
     section(
         "queue",
         Once,
