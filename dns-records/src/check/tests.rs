@@ -366,6 +366,40 @@ fn rule_12_dmarc_is_found_by_the_tree_walk() {
 }
 
 #[test]
+fn a_delegated_key_is_checked_at_the_end_of_its_alias() {
+    let mut expected = expectations();
+    let end = "wax1.d1.dkim.relay.example";
+    let key = DnsRecord {
+        owner: end.to_owned(),
+        record_type: Txt,
+        value: key_value(),
+        ttl: 300,
+        purpose: Purpose::DelegatedKey,
+        required: true,
+    };
+    let alias = DnsRecord {
+        owner: KEY.to_owned(),
+        record_type: Cname,
+        value: end.to_owned(),
+        purpose: Purpose::DkimDelegation,
+        ..key.clone()
+    };
+    expected.records = vec![alias, key];
+    let mut world = World::default();
+    world.set(KEY, Cname, &[end]).set(end, Txt, &[&key_value()]);
+    let of = |world: &World, id: &str| {
+        let fixture = world.fixture(expected.clone());
+        let report = check(&fixture.expectations, &fixture.answers, fixture.at).report;
+        report.findings.into_iter().find(|finding| finding.id == id).unwrap().status
+    };
+    assert_eq!(of(&world, "google:dkim"), Status::Ok);
+    world.remove(end, Txt);
+    assert_eq!(of(&world, "dkim:wax1"), Status::Ok);
+    assert_eq!(of(&world, &format!("delegated-key:{end}")), Status::Missing);
+    assert_eq!(of(&world, "google:dkim"), Status::Missing, "an alias to nothing is no key");
+}
+
+#[test]
 fn the_operators_names_are_checked_like_the_domains_own() {
     let mut operator = Operator {
         hostname: "mx1.relay.example".to_owned(),
