@@ -72,17 +72,17 @@ impl Examiner {
 /// What the operator brings to every domain's records.
 pub(super) fn operator(config: &Config) -> Operator {
     let records = &config.records;
-    let text = |name: &Option<DomainName>| name.as_ref().map(ToString::to_string);
+    let text = |name: Option<&DomainName>| name.map(ToString::to_string);
     Operator {
         hostname: config.hostname.to_string(),
         egress: config.egress.iter().map(|one| one.address).collect(),
         names: config.egress.iter().map(|one| (one.address, one.ehlo.to_string())).collect(),
-        spf_include: text(&records.spf_include),
-        return_path_host: text(&records.return_path_host),
+        spf_include: text(records.spf_include.as_ref()),
+        return_path_host: text(records.return_path_host.as_ref()),
         aggregate_reports: records.dmarc_reports.clone(),
         failure_reports: records.dmarc_failure_reports.clone(),
         mta_sts_id: records.mta_sts_id.clone(),
-        mta_sts_host: text(&records.mta_sts_host),
+        mta_sts_host: text(records.mta_sts_host.as_ref()),
         tls_reports: records.tls_reports.clone(),
         tlsa: records.tlsa.clone(),
         ownership_token: None,
