@@ -91,14 +91,16 @@ impl Format {
 
 /// The text names no format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a format: {}", Format::ALL.map(Format::as_str).join(", "))]
-pub struct UnknownFormat(String);
+#[error("\"{text}\" is not a format: {}", Format::ALL.map(Format::as_str).join(", "))]
+pub struct UnknownFormat {
+    text: String,
+}
 
 impl FromStr for Format {
     type Err = UnknownFormat;
     fn from_str(text: &str) -> Result<Self, UnknownFormat> {
         let found = Self::ALL.into_iter().find(|format| format.as_str() == text);
-        found.ok_or_else(|| UnknownFormat(text.chars().take(40).collect()))
+        found.ok_or_else(|| UnknownFormat { text: text.chars().take(40).collect() })
     }
 }
 

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::routing::get;
 
 use super::caller::{Caller, Who};
-use super::domains::report::Standing;
 use super::language::fill;
 use super::page::{Layout, PageResult, show};
 use super::role::{Reach, Role};
@@ -14,6 +13,7 @@ use super::state::WebState;
 use crate::admin::QueueFilter;
 use crate::tenants::DkimState;
 use crate::words;
+use waxseal_dns::check::Status;
 
 pub(super) const ROUTES: &[Route] = &[Route::get("/", SEE, || get(overview))];
 
@@ -132,7 +132,7 @@ fn domains(
         }
         let Ok(report) = state.rooms.checks.last(&domain.name) else { continue };
         for record in &report.records {
-            if !matches!(record.status, Standing::Ok | Standing::NotChecked | Standing::Stale) {
+            if !matches!(record.status, Status::Ok | Status::NotChecked | Status::Stale) {
                 let text = fill(words.bad_record, &[&domain.name, &record.name]);
                 matters.push(Matter { class: "bad", text, path: path.clone() });
             }

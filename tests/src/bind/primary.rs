@@ -78,9 +78,13 @@ impl Primary {
 
     /// Runs update commands of nsupdate (`add NAME TTL TYPE VALUE`, `delete NAME TYPE`), all or none.
     pub fn update(&self, zone: &str, commands: &[String]) {
-        let lines: String = commands.iter().map(|command| format!("update {command}\n")).collect();
-        let done = self.nsupdate(&format!("zone {zone}\n{lines}send\n"));
-        assert!(done.status.success(), "{lines}: {}", String::from_utf8_lossy(&done.stderr));
+        let mut script = format!("zone {zone}\n");
+        for command in commands {
+            let _ = writeln!(script, "update {command}");
+        }
+        script.push_str("send\n");
+        let done = self.nsupdate(&script);
+        assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
     /// Runs nsupdate on this script, against this server and with its key.

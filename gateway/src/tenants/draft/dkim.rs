@@ -27,24 +27,41 @@ fn letters(mut number: usize) -> String {
     letters.iter().rev().copied().map(char::from).collect()
 }
 
+/// Where a new key's record can lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// In the domain's own zone: its key records are not delegated.
+    Own,
+    /// In this slot.
+    Slot(&'static str),
+    /// Both slots hold keys that letters may still need.
+    None,
+}
+
 impl Draft<'_> {
     fn key(&self, domain: &DomainName, selector: &str) -> Result<Arc<KeyEntry>, RegistryError> {
         let found = self.directory.key_entry(domain, &selector.to_ascii_lowercase()).cloned();
         found.ok_or_else(|| RegistryError::NoKey { domain: domain.clone(), selector: selector.to_owned() })
     }
 
-    /// A selector that tells when the key was made and was never used with the domain.
+    fn room(&self, domain: &DomainName, line: Line) -> Room {
+        let owned = self.directory.domain(domain).filter(|domain| domain.delegated.is_some());
+        if owned.is_none() || self.delegation.is_none() {
+            return Room::Own;
+        }
+        let policy = self.policy(domain);
+        let free = |slot: &&str| {
+            let held = self.directory.dkim_key(domain, slot);
+            delegation::is_free(held, self.now.into(), policy) && !self.planned.contains(*slot)
+        };
+        delegation::slots(line).into_iter().find(free).map_or(Room::None, Room::Slot)
+    }
+
+    /// A selector that tells when the key was made and was never used with the domain; or a free slot of a delegated
+    /// one.
     fn fresh_selector(&self, domain: &DomainName, line: Line) -> String {
-        let owner = self.directory.domain(domain).filter(|domain| domain.delegated.is_some());
-        if owner.is_some() && self.delegation.is_some() {
-            let policy = self.policy(domain);
-            let free = |slot: &&str| {
-                let held = self.directory.dkim_key(domain, slot);
-                delegation::is_free(held, self.now.into(), policy) && !self.planned.contains(*slot)
-            };
-            if let Some(slot) = delegation::slots(line).into_iter().find(free) {
-                return slot.to_owned();
-            }
+        if let Room::Slot(slot) = self.room(domain, line) {
+            return slot.to_owned();
         }
         let today = self.now.to_rfc3339();
         let name = |number| format!("wax{}{}{}", &today[..4], &today[5..7], letters(number));
@@ -188,6 +205,8 @@ impl Draft<'_> {
                 self.write_key(entry.living(life, moves.remove(&selector).unwrap_or_default()))?;
             }
         }
+        // A successor outside the slots would wait for a person; one that comes when a slot is free waits for nobody.
+        wanted.retain(|line| self.room(domain, *line) != Room::None);
         wanted.into_iter().try_for_each(|line| self.generate_successor(domain, line).map(drop))
     }
 

@@ -32,9 +32,9 @@ fn about_to_turn(disk: &PretendDisk) {
 }
 
 fn seen_everywhere(registry: &Registry) -> Observation {
-    let directory = registry.snapshot();
-    let keys = directory.dkim_keys(&domain(DOMAIN));
-    let records = keys.map(|key| (key.selector.clone(), Sighting::Everywhere { ttl: 0 })).collect();
+    let (directory, name) = (registry.snapshot(), domain(DOMAIN));
+    let records =
+        directory.dkim_keys(&name).map(|key| (key.selector.clone(), Sighting::Everywhere { ttl: 0 })).collect();
     Observation { records, ..Observation::default() }
 }
 

@@ -188,8 +188,8 @@ impl Months {
 
     /// Who would sign a letter now.
     fn signatures(&self) -> Vec<(String, String)> {
-        let directory = self.registry.snapshot();
-        let keys = directory.dkim_keys(&domain("acme.example")).filter(|key| key.state() == DkimState::Active);
+        let (directory, name) = (self.registry.snapshot(), domain("acme.example"));
+        let keys = directory.dkim_keys(&name).filter(|key| key.state() == DkimState::Active);
         keys.map(|key| (key.record_name(), key.public_key.clone())).collect()
     }
 
