@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::routing::get;
+use waxseal_dns::check::Status;
 
 use super::caller::{Caller, Who};
 use super::language::fill;
@@ -13,7 +14,6 @@ use super::state::WebState;
 use crate::admin::QueueFilter;
 use crate::tenants::DkimState;
 use crate::words;
-use waxseal_dns::check::Status;
 
 pub(super) const ROUTES: &[Route] = &[Route::get("/", SEE, || get(overview))];
 
