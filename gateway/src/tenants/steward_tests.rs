@@ -348,6 +348,7 @@ async fn a_retired_key_is_given_away_only_where_asked_and_once_its_record_is_gon
         let (second, _) =
             world.registry.generate_dkim_key(&world.domain, Algorithm::Ed25519, Some("second"), "root").unwrap();
         world.zone.publish(&[0, 1], &world.key(&second));
+        world.clock.advance(DAY);
         world.registry.activate_dkim_key(&world.domain, &second, true, "root").unwrap();
         world.look().await;
         world.clock.advance(20 * DAY);

@@ -32,7 +32,7 @@ impl Named {
     fn start(folder: TempDir, address: SocketAddr, options: &str, settings: &str) -> Self {
         let at = folder.path().display();
         let config = format!(
-            "options {{ directory \"{at}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; recursion no; \
+            "options {{ directory \"{at}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; \
              pid-file none; session-keyfile none; dnssec-validation no; notify no; {options} }};\ncontrols {{ }};\n{settings}",
             port = address.port(),
             ip = address.ip()

@@ -30,6 +30,18 @@ impl Primary {
     /// Serves these zones, which are empty but for what makes a zone; `servers` are the hosts of their NS records with
     /// their addresses, in the first zone.
     pub fn serving(address: SocketAddr, zones: &[&str], servers: &[(&str, Ipv4Addr)]) -> Self {
+        Self::with("recursion no;", address, zones, servers)
+    }
+
+    /// The same as [`Primary::start`], and a resolver too: it follows an alias from one of its zones into another. Of other
+    /// zones it knows nothing, at once.
+    pub fn resolving(zones: &[&str]) -> Self {
+        let host = format!("ns1.{}", zones[0]);
+        let options = "recursion yes; forward only; forwarders { 127.0.0.1 port 9; }; empty-zones-enable no;";
+        Self::with(options, (Ipv4Addr::LOCALHOST, free_port()).into(), zones, &[(host.as_str(), Ipv4Addr::LOCALHOST)])
+    }
+
+    fn with(options: &str, address: SocketAddr, zones: &[&str], servers: &[(&str, Ipv4Addr)]) -> Self {
         let folder = new_folder();
         let mut settings = format!("key \"{KEY_NAME}\" {{ algorithm hmac-sha256; secret \"{KEY_SECRET}\"; }};\n");
         for (number, zone) in zones.iter().enumerate() {
@@ -47,7 +59,7 @@ impl Primary {
             }
             std::fs::write(folder.path().join(format!("{zone}.zone")), text).expect("the folder is ours");
         }
-        Self(Named::start(folder, address, "minimal-responses yes;", &settings))
+        Self(Named::start(folder, address, &format!("minimal-responses yes; {options}"), &settings))
     }
 
     /// Hands on what comes to another loopback address: BIND itself listens on addresses of interfaces only, and two

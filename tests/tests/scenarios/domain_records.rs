@@ -69,6 +69,11 @@ fn records_are_published_checked_and_missed() {
     // What stands already is refused, and nothing is published twice.
     assert!(!bind.nsupdate(&records(&gateway, "nsupdate")).status.success());
 
+    for kind in ["rsa2048", "ed25519"] {
+        let keys = gateway.cli(&["dkim", "list", DOMAIN, "--json"]).ok().json();
+        let key = keys.as_array().unwrap().iter().find(|key| key["algorithm"] == kind).unwrap().clone();
+        gateway.wait_event("dkim.key.active", SOON, |event| event["selector"] == key["selector"]);
+    }
     let owner = finding(&report, "dkim:")["name"].as_str().unwrap().to_owned();
     assert!(bind.nsupdate(&format!("update delete {owner}. TXT\nsend\n")).status.success());
     assert_eq!(gateway.cli(&["domain", "check", DOMAIN]).code, 3);
@@ -145,6 +150,8 @@ fn return_paths_and_the_operators_names_are_checked() {
         let update = bind.nsupdate(&records(&gateway, "nsupdate"));
         assert!(update.status.success(), "{}", String::from_utf8_lossy(&update.stderr));
         let operators = gateway.cli(&["domain", "records", DOMAIN, "--operators", "--format", "json"]).ok().json();
+        // BIND takes no MX whose host it does not know.
+        assert!(bind.nsupdate("update add mx1.relay.example. 60 A 192.0.2.1\nsend\n").status.success());
         let update = bind.nsupdate(&additions(&operators));
         assert!(update.status.success(), "{}", String::from_utf8_lossy(&update.stderr));
         let good = check(0);
