@@ -146,12 +146,12 @@ fn return_paths_and_the_operators_names_are_checked() {
         for id in [own, theirs, &["ptr:", "address:", "tls-reports"]].concat() {
             assert_eq!(of(&before, id), "missing", "{id}");
         }
+        // BIND takes no MX whose host it does not know.
+        assert!(bind.nsupdate("update add mx1.relay.example. 60 A 192.0.2.1\nsend\n").status.success());
         // The owner's part by the format for it, keys included; the operator's as he would type it.
         let update = bind.nsupdate(&records(&gateway, "nsupdate"));
         assert!(update.status.success(), "{}", String::from_utf8_lossy(&update.stderr));
         let operators = gateway.cli(&["domain", "records", DOMAIN, "--operators", "--format", "json"]).ok().json();
-        // BIND takes no MX whose host it does not know.
-        assert!(bind.nsupdate("update add mx1.relay.example. 60 A 192.0.2.1\nsend\n").status.success());
         let update = bind.nsupdate(&additions(&operators));
         assert!(update.status.success(), "{}", String::from_utf8_lossy(&update.stderr));
         let good = check(0);
