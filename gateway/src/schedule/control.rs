@@ -58,9 +58,7 @@ impl Scheduler {
         };
         let reason = match state {
             _ if in_flight => format!("an attempt to {} is running", destination.key),
-            _ if waits_in_line => {
-                lane.map_or_else(String::new, |lane| lane.words(&destination.key))
-            }
+            _ if waits_in_line => lane.map_or_else(String::new, |lane| lane.words(&destination.key)),
             RecipientState::Waiting { attempts: 0, next, .. } if record.options.not_before.is_some() => {
                 format!("X-Waxseal-Not-Before: not before {next}")
             }

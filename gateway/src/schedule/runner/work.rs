@@ -1,8 +1,8 @@
 //! Workers: each takes one job after another, goes where the board sends it, and hands on what became of it.
 
 use super::{
-    Arc, Destination, Evidence, LetterRecord, Outcome, RecipientState, ReversePath, Scheduler, Settlement,
-    StoreError, Timestamp, Transaction, Transition, emit, never_asked, report, turns,
+    Arc, Destination, Evidence, LetterRecord, Outcome, RecipientState, ReversePath, Scheduler, Settlement, StoreError,
+    Timestamp, Transaction, Transition, emit, never_asked, report, turns,
 };
 use crate::observe::Event;
 use crate::schedule::board::{Job, LaneKey, Share, Turn};
@@ -14,7 +14,13 @@ const DAMAGED_BY: &str = "store";
 
 impl Scheduler {
     /// Puts recipients of one destination into its lane: not all in one job, so that others may have turns between.
-    pub(super) fn line_up(self: &Arc<Self>, record: &LetterRecord, to: &Destination, recipients: &[u32], now: Timestamp) {
+    pub(super) fn line_up(
+        self: &Arc<Self>,
+        record: &LetterRecord,
+        to: &Destination,
+        recipients: &[u32],
+        now: Timestamp,
+    ) {
         let alone = Self::go_alone(record);
         for part in recipients.chunks(if alone { ALONE_AT_ONCE } else { TOGETHER_AT_ONCE }) {
             let transactions = if alone { part.len() } else { 1 };
