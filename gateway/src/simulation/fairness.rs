@@ -167,7 +167,7 @@ impl Stage {
         loop {
             tokio::time::sleep(Duration::from_millis(1)).await;
             if let Some(at) = self.hosts.took.lock().get(&id) {
-                return *at - sent;
+                return at.saturating_sub(sent);
             }
         }
     }
