@@ -281,7 +281,7 @@ impl Gateway {
         while !*stop.borrow() {
             let gateway = self.clone();
             let look = move || {
-                control::set_gauges(&gateway.store);
+                control::set_gauges(&gateway.store, &gateway.scheduler);
                 gateway.courier.sweep();
                 crate::observe::metrics::upkeep();
             };

@@ -294,6 +294,12 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Connections to one destination at once, where no [[delivery.site]] says otherwise.",
             ),
             key("connections", Integer(1, 100_000), Is("500"), "Connections to all destinations at once."),
+            key(
+                "built_in_sites",
+                Boolean,
+                Is("true"),
+                "Treat the large mailbox providers as they want to be treated, where no [[delivery.site]] says otherwise.",
+            ),
         ],
     ),
     section(
@@ -333,11 +339,18 @@ pub(super) const SECTIONS: &[Section] = &[
         Repeated,
         "Limits for a group of destinations, by MX host or by recipient domain; the first match wins.",
         &[
+            key("name", Text, Nothing("\"google\""), "Its name in queue why and queue suspend; the first pattern if not written."),
             key("match_mx", List(&Pattern, 1), Nothing("[\"*.google.com\"]"), "MX hosts."),
             key("match_domain", List(&Pattern, 1), Nothing("[\"example.com\"]"), "Recipient domains."),
             key("connections", Integer(1, 10_000), Nothing("20"), "Connections at once."),
             key("messages_per_connection", Integer(1, 1_000_000), Nothing("100"), "Messages on one connection."),
             key("rate", Rate, Nothing("\"200/s\""), "Messages a second (/s), minute (/m) or hour (/h)."),
+            key(
+                "shared",
+                Choice(&["group", "mx"]),
+                Is("\"group\""),
+                "Who shares the limits: group (all destinations that match) | mx (each set of MX hosts has them for itself)",
+            ),
             key("tls", TLS_LEVEL, Nothing("\"verify\""), "The TLS level of these destinations."),
         ],
     ),

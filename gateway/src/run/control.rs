@@ -15,6 +15,7 @@ use crate::admin::ports::{
 use crate::clock::{Clock, SystemClock};
 use crate::message::DomainName;
 use crate::observe::{Event, emit, metrics};
+use crate::schedule::Scheduler;
 use crate::smtp::Credentials;
 use crate::store::{LocalStore, StoreError};
 use crate::tenants::{Credential, Registry};
@@ -109,7 +110,8 @@ impl StoreCheck for Gateway {
 }
 
 /// Sets the gauges of the queue.
-pub(super) fn set_gauges(store: &LocalStore) {
+pub(super) fn set_gauges(store: &LocalStore, scheduler: &Scheduler) {
+    metrics::sites_slowed(scheduler.sites_slowed());
     let (now, waits) = (SystemClock.now(), store.waits());
     for (place, state) in ["queued", "deferred", "held"].into_iter().enumerate() {
         metrics::queue_messages(state, waits.recipients[place]);

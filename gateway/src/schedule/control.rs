@@ -46,7 +46,7 @@ impl Scheduler {
         let board = self.board.lock();
         let in_flight = board.is_under_way(record.id, at as u32);
         let waits_in_line = board.busy(record.id).contains(&(at as u32)) && !in_flight;
-        let lane = board.lane(&destination.key, record.tenant);
+        let lane = board.lane(destination.lane(), record.tenant, self.clock.now());
         drop(board);
         let (next_attempt, attempts, last) = match state {
             RecipientState::Waiting { next, attempts, last } => (Some(*next), *attempts, last.as_deref().cloned()),
@@ -58,7 +58,7 @@ impl Scheduler {
         };
         let reason = match state {
             _ if in_flight => format!("an attempt to {} is running", destination.key),
-            _ if waits_in_line => lane.map_or_else(String::new, |lane| lane.words(&destination.key)),
+            _ if waits_in_line => lane.map_or_else(String::new, |lane| lane.words(destination.lane())),
             RecipientState::Waiting { attempts: 0, next, .. } if record.options.not_before.is_some() => {
                 format!("X-Waxseal-Not-Before: not before {next}")
             }

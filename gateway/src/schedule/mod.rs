@@ -5,6 +5,7 @@ mod control;
 mod lane;
 pub mod limit;
 mod report;
+pub mod pace;
 pub mod retry;
 mod runner;
 pub mod turns;

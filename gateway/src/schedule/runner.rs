@@ -79,6 +79,12 @@ impl Scheduler {
     /// Replaces the policy.
     pub fn reconfigure(&self, settings: Settings) {
         *self.settings.write() = settings;
+        self.board.lock().reconfigured();
+    }
+
+    /// Sites that get less mail now because they asked for it.
+    pub fn sites_slowed(&self) -> usize {
+        self.board.lock().slowed(self.clock.now())
     }
 
     /// A letter was just accepted.
