@@ -112,6 +112,7 @@ impl Gateway {
         let steward = keys::open_steward(&config, &registry, &store, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let scheduler = open_scheduler(&config, &store, &courier, &stages, clock.clone())?;
+        scheduler.keep_suspensions_in(registry.clone()).map_err(RunError::Store)?;
         let reading = recovery::begin(&store, &scheduler).await?;
         let processors = Processors::all();
         let pipeline =

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{QueueAction, Why};
+use super::{QueueAction, QueueControl, Why};
 use crate::clock::Timestamp;
 use crate::message::ReversePath;
 use crate::observe::EvidenceView;
@@ -52,6 +52,9 @@ pub struct RecipientView {
     pub by: Option<String>,
     /// Why it was held or dropped.
     pub reason: Option<String>,
+    /// The suspension that keeps it from being attempted, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
 }
 
 impl LetterView {
@@ -82,6 +85,17 @@ impl LetterView {
     }
 }
 
+impl LetterView {
+    /// With the suspensions that hold.
+    #[must_use]
+    pub fn with_suspensions(mut self, record: &LetterRecord, queue: &dyn QueueControl) -> Self {
+        for (at, recipient) in self.recipients.iter_mut().enumerate() {
+            recipient.suspended = queue.suspended(record, at).map(|one| one.words());
+        }
+        self
+    }
+}
+
 impl RecipientView {
     fn new(address: String, state: &RecipientState) -> Self {
         let mut view = Self {
@@ -92,6 +106,7 @@ impl RecipientView {
             last: None,
             by: None,
             reason: None,
+            suspended: None,
         };
         match state {
             RecipientState::Waiting { next, attempts, last } => {

@@ -90,6 +90,8 @@ pub struct Board {
     letters: HashMap<LetterId, Entry>,
     events: BTreeSet<(Timestamp, LetterId)>,
     lanes: HashMap<LaneKey, Lane>,
+    /// Letters with a recipient that a suspension keeps from being lined up.
+    parked: HashSet<LetterId>,
     /// Lanes that the limit of all connections keeps from one more worker: fewest workers first, then the longest wait.
     wanting: BTreeSet<(usize, u64, LaneKey)>,
     /// Lanes that the board looks at by itself: their rate allows the next job then, or nothing about them need be
@@ -127,6 +129,31 @@ impl Board {
     pub fn forget(&mut self, id: LetterId) {
         if let Some(entry) = self.letters.remove(&id) {
             self.events.remove(&(entry.event, id));
+        }
+        self.parked.remove(&id);
+    }
+
+    /// A suspension keeps a recipient of this letter from being lined up.
+    pub fn park(&mut self, id: LetterId) {
+        self.parked.insert(id);
+    }
+
+    /// Letters that were parked are looked at again now, at most `limit`; how many were.
+    pub fn wake_parked(&mut self, now: Timestamp, limit: usize) -> usize {
+        let some: Vec<LetterId> = self.parked.iter().take(limit).copied().collect();
+        for id in &some {
+            self.parked.remove(id);
+            if self.letters.contains_key(id) {
+                self.set_event(*id, now);
+            }
+        }
+        some.len()
+    }
+
+    /// A job was not begun after all: what its site's rate counted is taken back.
+    pub fn give_back(&mut self, key: &str, now: Timestamp) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.next_start = lane.next_start.min(now);
         }
     }
 

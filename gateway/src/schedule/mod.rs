@@ -8,6 +8,7 @@ mod report;
 pub mod pace;
 pub mod retry;
 mod runner;
+pub mod suspension;
 pub mod turns;
 
 pub use control::Control;

@@ -61,7 +61,7 @@ impl Attempt<'_> {
 
     /// Warm links, then host by host, as the plan says. `Err` is an outcome for everybody who is undecided.
     async fn follow(&mut self, plan: &Plan, source: Option<IpAddr>, ehlo: &DomainName) -> Result<(), Outcome> {
-        let key = plan.pool_key(self.transaction.destination.lane(), self.transaction.egress.clone());
+        let key = plan.pool_key(self.transaction.egress.clone());
         let per_link = self.parts.limits(&plan.rules).messages_per_connection;
         while let Some(link) = self.courier.pool.take(&key).await {
             match self.use_link(link, &key, per_link).await {

@@ -37,6 +37,8 @@ pub(super) struct Plan {
     pub(super) hosts: Vec<PlannedHost>,
     /// The name of the set of hosts.
     site: String,
+    /// The site that limits are counted by.
+    lane: std::sync::Arc<str>,
 }
 
 /// What the message and its sender ask for.
@@ -59,10 +61,10 @@ impl Asked {
 
 impl Plan {
     /// What links of this plan are kept under.
-    pub(super) fn pool_key(&self, lane: &str, egress: Option<String>) -> PoolKey {
+    pub(super) fn pool_key(&self, egress: Option<String>) -> PoolKey {
         let mut rulings: Vec<_> = self.hosts.iter().map(|host| (host.name.clone(), host.ruling.clone())).collect();
         rulings.sort_by(|a, b| a.0.cmp(&b.0));
-        PoolKey { lane: lane.into(), site: self.site.clone(), rulings: rulings.into(), egress }
+        PoolKey { lane: self.lane.clone(), site: self.site.clone(), rulings: rulings.into(), egress }
     }
 
     pub(super) fn host(&self, name: &str) -> Option<&PlannedHost> {
@@ -109,7 +111,8 @@ impl Courier {
                 let site = format!("route/{name}:{port}");
                 let ruling = decide(&wishes, StsFact::Nothing, &dane.fact);
                 let host = PlannedHost { name, sts: StsFact::Nothing, dane, ruling };
-                Ok(Plan { mx: Vec::new(), rules, sts: Finding::Nothing, hosts: vec![host], site })
+                let lane = to.lane().into();
+                Ok(Plan { mx: Vec::new(), rules, sts: Finding::Nothing, hosts: vec![host], site, lane })
             }
         }
     }
@@ -141,7 +144,9 @@ impl Courier {
         }));
         let hosts = hosts.await;
         let site = site_name(&names);
-        Ok(Plan { mx, rules, sts, hosts, site })
+        // Known by now, whatever the scheduler knew when it lined the letter up.
+        let lane = self.destination(domain).lane().into();
+        Ok(Plan { mx, rules, sts, hosts, site, lane })
     }
 
     async fn sts_policy(&self, parts: &Parts, domain: &DomainName) -> Finding {

@@ -76,6 +76,12 @@ impl Scheduler {
             let job = Job { recipients, ..job };
             return self.relocate(lane, job, &destination);
         }
+        if recipients.iter().any(|at| self.suspended(&record, *at as usize, self.clock.now()).is_some()) {
+            // All of a job are one tenant's and go to one destination, but on a route their domains may differ: those
+            // that are not suspended are lined up anew.
+            self.step_aside(lane, &record, &recipients);
+            return self.advance(&record);
+        }
         let message = match self.store.message(job.id).await {
             Ok(message) => message,
             Err(error) => return self.unreadable(&record, &recipients, &error).await,

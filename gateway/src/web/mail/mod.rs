@@ -3,6 +3,7 @@
 mod api;
 mod message;
 mod queue;
+mod suspensions;
 
 use super::caller::Caller;
 use super::role::Reach;
@@ -136,7 +137,7 @@ fn find(state: &WebState, caller: &Caller, id: &str) -> Result<LetterRecord, Pro
 fn view(state: &WebState, letter: &LetterRecord) -> LetterView {
     let name =
         state.directory().tenant_name(letter.tenant).map_or_else(|| format!("#{}", letter.tenant.0), str::to_owned);
-    LetterView::new(letter, name)
+    LetterView::new(letter, name).with_suspensions(letter, &*state.rooms.admin.queue)
 }
 
 /// Does a verb to one letter.
