@@ -22,6 +22,7 @@ mod recover;
 #[cfg(test)]
 mod samples;
 pub mod shelf;
+pub mod sled_copy;
 mod summary;
 pub(crate) mod table;
 mod traffic;
