@@ -57,8 +57,8 @@ impl From<&DkimResult> for Verdict {
         match result {
             DkimResult::Pass => Self::Pass,
             DkimResult::None => Self::None,
-            DkimResult::Neutral(_) => Self::Neutral,
-            DkimResult::Fail(_) => Self::Fail,
+            // mail-auth calls a body that does not fit its hash neutral; RFC 6376 §6.1.3 makes it a failure.
+            DkimResult::Neutral(_) | DkimResult::Fail(_) => Self::Fail,
             DkimResult::PermError(_) => Self::PermError,
             DkimResult::TempError(_) => Self::TempError,
         }

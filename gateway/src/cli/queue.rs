@@ -259,20 +259,17 @@ fn why(why: &WhyView) -> Result<(), CliError> {
     }
     print::line("")?;
     let rows = why.timeline.iter().map(|step| {
-        let mut text = step.text.clone();
-        if let Some(class) = &step.class {
+        let class = step.class.as_ref().map(|class| {
             let again = match class.again {
                 Again::Yes => "trying again helps",
                 Again::AfterRepair => "trying again helps after a repair",
                 Again::Never => "trying again does not help",
             };
-            text += &format!(" - {}, {again}", class.category.name());
-        }
-        if let Some(set_by) = &step.set_by {
-            text += &format!(" - {set_by}");
-        }
+            format!("{}, {again}", class.category.name())
+        });
+        let parts = [Some(step.text.clone()), class, step.set_by.clone()];
         let event = if step.ahead { format!("({})", step.event) } else { step.event.clone() };
-        [step.at.clone(), event, text]
+        [step.at.clone(), event, parts.into_iter().flatten().collect::<Vec<_>>().join(" - ")]
     });
     print::text(&print::table(["WHEN", "WHAT", "HOW"], rows))
 }

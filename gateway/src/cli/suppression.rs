@@ -89,8 +89,8 @@ enum Verb {
     },
 }
 
-fn path(verb: &str, tenant: &Option<String>) -> String {
-    format!("/v1/suppressions{verb}{}", query(&[("tenant", tenant.clone())]))
+fn path(verb: &str, tenant: Option<&str>) -> String {
+    format!("/v1/suppressions{verb}{}", query(&[("tenant", tenant.map(str::to_owned))]))
 }
 
 pub(super) fn run(args: SuppressionArgs) -> Result<(), CliError> {
@@ -113,7 +113,8 @@ pub(super) fn run(args: SuppressionArgs) -> Result<(), CliError> {
             };
             let entries = addresses.into_iter().map(new).collect();
             let request = AddRequest { entries };
-            let done: Changed = gateway.run(async |client| client.post(&path("", &tenant), &request).await)?;
+            let done: Changed =
+                gateway.run(async |client| client.post(&path("", tenant.as_deref()), &request).await)?;
             print::line(&format!("{} added", print::count(done.changed, "suppression")))
         }
         Verb::Remove { addresses, tenant, consent } => {
@@ -122,7 +123,8 @@ pub(super) fn run(args: SuppressionArgs) -> Result<(), CliError> {
                 return Ok(());
             }
             let request = RemoveRequest { addresses };
-            let done: Changed = gateway.run(async |client| client.post(&path("/@remove", &tenant), &request).await)?;
+            let done: Changed =
+                gateway.run(async |client| client.post(&path("/@remove", tenant.as_deref()), &request).await)?;
             if done.changed == 0 {
                 return Err(CliError::new(Exit::NotFound, "none of these addresses is on the list"));
             }
@@ -137,7 +139,7 @@ pub(super) fn run(args: SuppressionArgs) -> Result<(), CliError> {
                 let mut added = 0;
                 for some in entries.chunks(AT_ONCE) {
                     let request = AddRequest { entries: some.to_vec() };
-                    added += client.post::<Changed>(&path("", &tenant), &request).await?.changed;
+                    added += client.post::<Changed>(&path("", tenant.as_deref()), &request).await?.changed;
                 }
                 Ok(added)
             });

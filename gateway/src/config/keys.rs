@@ -68,7 +68,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "tls",
                 Choice(&["starttls-required", "starttls", "implicit", "none"]),
                 Nothing("\"starttls-required\""),
-                "starttls-required (default of mail listeners) | starttls | implicit | none (default of http and metrics; loopback addresses only)",
+                "starttls-required (default of submission) | starttls (default of bounce and posts) | implicit | none (default of http and metrics; loopback addresses only)",
             ),
             key(
                 "proxy_from",

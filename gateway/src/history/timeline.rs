@@ -237,18 +237,15 @@ impl Step {
 
 fn came_back(at: Timestamp, returned: &Return) -> Step {
     let who = returned.reporter.as_deref().unwrap_or("somebody");
-    let mut text = format!("{} reported by {who}", returned.kind.name());
-    if let Some((class, subject, detail)) = returned.status {
-        text += &format!(" ({class}.{subject}.{detail})");
-    }
-    if !returned.diagnostic.is_empty() {
-        text += &format!(": {}", returned.diagnostic);
-    }
-    if !returned.believed {
-        text += &format!("; not believed: {}", returned.checks);
-    } else if returned.suppressed {
-        text += "; the address is on the suppression list now";
-    }
+    let status = returned.status.map(|(class, subject, detail)| format!(" ({class}.{subject}.{detail})"));
+    let said = Some(&returned.diagnostic).filter(|said| !said.is_empty()).map(|said| format!(": {said}"));
+    let follows = match (returned.believed, returned.suppressed) {
+        (false, _) => format!("; not believed: {}", returned.checks),
+        (true, true) => "; the address is on the suppression list now".to_owned(),
+        (true, false) => String::new(),
+    };
+    let kind = returned.kind.name();
+    let text = format!("{kind}, reported by {who}{}{}{follows}", status.unwrap_or_default(), said.unwrap_or_default());
     let is_failure = matches!(returned.kind, crate::returns::Kind::Failed | crate::returns::Kind::Delayed);
     let class = is_failure.then(|| classify(returned.code, returned.status, &returned.diagnostic));
     Step { class: class.map(ClassView::from), ..Step::new(at, "returned", text) }

@@ -53,24 +53,24 @@ impl From<Class> for ClassView {
 impl EvidenceView {
     /// What the other side said, or what we saw, with whom and over which TLS.
     pub fn in_one_line(&self) -> String {
-        let mut text = self.host.clone().unwrap_or_default();
-        if let Some(address) = self.address {
-            text += &format!(" [{address}]");
-        }
         let said = match (self.code, &self.reply) {
             (Some(code), Some(reply)) => format!("{code} {}", reply.replace('\n', " ")),
             _ => self.note.clone(),
         };
-        text = format!("{text}: {said}").trim_start_matches(": ").trim().to_owned();
-        match &self.tls {
+        let whom = match (&self.host, self.address) {
+            (Some(host), Some(address)) => format!("{host} [{address}]: "),
+            (Some(host), None) => format!("{host}: "),
+            (None, _) => String::new(),
+        };
+        let tls = match &self.tls {
             Some(tls) => {
                 let proven = if tls.verified { "verified" } else { "not verified" };
-                text += &format!(" ({} {}, {proven}, policy {})", tls.version, tls.cipher, tls.policy.text());
+                format!(" ({} {}, {proven}, policy {})", tls.version, tls.cipher, tls.policy.text())
             }
-            None if self.address.is_some() => text += " (not encrypted)",
-            None => {}
-        }
-        text
+            None if self.address.is_some() => " (not encrypted)".to_owned(),
+            None => String::new(),
+        };
+        format!("{whom}{said}{tls}")
     }
 }
 
