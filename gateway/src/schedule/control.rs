@@ -13,7 +13,7 @@ use crate::admin::{QueueAction, QueueActionReport, QueueControl, QueueFilter, Sh
 use crate::clock::Timestamp;
 use crate::ids::LetterId;
 use crate::observe::{Event, emit};
-use crate::store::{LetterRecord, RecipientState, StoreError, Transition};
+use crate::store::{LetterRecord, RecipientState, Sieve, StoreError, Transition};
 
 /// The upper ends of the columns of `queue shape`, in minutes.
 const AGES: [u64; 9] = [5, 10, 20, 40, 80, 160, 320, 640, 1280];
@@ -154,13 +154,22 @@ impl Scheduler {
             }
             return;
         }
+        let age = filter.older_than_seconds.map(Duration::from_secs);
+        let (domain, recipient, sender) = (&filter.domain, &filter.recipient, &filter.sender);
+        let sieve = Sieve::default()
+            .tenant(filter.tenant)
+            .state(filter.state.as_deref())
+            .accepted_until(age.map(|age| self.clock.now().before(age)))
+            .addresses(domain.as_deref(), recipient.as_deref(), sender.as_deref());
         let mut after = after;
         loop {
-            let page = self.store.scan(after, PAGE);
-            let Some(last) = page.last() else { return };
-            after = Some(last.id);
-            if !page.iter().all(&mut look) {
+            let page = self.store.sift(&sieve, after, PAGE);
+            if !page.records.iter().all(&mut look) {
                 return;
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return,
             }
         }
     }

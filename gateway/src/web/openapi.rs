@@ -36,6 +36,13 @@ const SENTENCES: [(&str, &str, &str); 23] = [
     ("POST", "/v1/messages/{id}:release", "Attempts a held letter again."),
     ("POST", "/v1/messages/{id}:bounce", "Gives a letter up, with a notice to its sender."),
     ("POST", "/v1/messages/{id}:drop", "Gives a letter up without a notice."),
+    ("GET", "/v1/suppressions", "Lists addresses that get no more mail: ?search, ?reason, ?limit, ?after."),
+    (
+        "POST",
+        "/v1/suppressions",
+        "Adds addresses: {\"entries\": [{\"address\", \"reason\"?, \"source\"?, \"expires\"?}]}.",
+    ),
+    ("POST", "/v1/suppressions:remove", "Takes addresses off the list: {\"addresses\"}."),
     ("GET", "/v1/domains", "Lists domains by name."),
     ("POST", "/v1/domains", "Adds a domain to a tenant: {\"name\", \"tenant\"}."),
     ("GET", "/v1/domains/{domain}", "Shows a domain's records, expected against found, and its keys."),
