@@ -24,7 +24,7 @@ async fn serve() -> Response {
 }
 
 /// What each route does, in a sentence; a route that is not here is described by its path alone.
-const SENTENCES: [(&str, &str, &str); 23] = [
+const SENTENCES: [(&str, &str, &str); 26] = [
     ("GET", "/v1/queue", "Lists letters that wait, oldest first."),
     ("GET", "/v1/queue/suspensions", "Lists deliveries that are suspended."),
     ("POST", "/v1/queue:suspend", "Starts no attempt for a tenant, a domain or a site, for a while or until resumed."),
