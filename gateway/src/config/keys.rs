@@ -345,7 +345,12 @@ pub(super) const SECTIONS: &[Section] = &[
         Repeated,
         "Limits for a group of destinations, by MX host or by recipient domain; the first match wins.",
         &[
-            key("name", Text, Nothing("\"google\""), "Its name in queue why and queue suspend; the first pattern if not written."),
+            key(
+                "name",
+                Text,
+                Nothing("\"google\""),
+                "Its name in queue why and queue suspend; the first pattern if not written.",
+            ),
             key("match_mx", List(&Pattern, 1), Nothing("[\"*.google.com\"]"), "MX hosts."),
             key("match_domain", List(&Pattern, 1), Nothing("[\"example.com\"]"), "Recipient domains."),
             key("connections", Integer(1, 10_000), Nothing("20"), "Connections at once."),

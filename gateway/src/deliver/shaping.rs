@@ -154,15 +154,35 @@ mod tests {
         let outlook = "hotmail-com.olc.protection.outlook.com";
         let yahoo = "mta7.am0.yahoodns.net";
         for (host, code, text, expected) in [
-            (google, 421, "Our system has detected an unusual rate of unsolicited mail originating from your IP", Some("google")),
+            (
+                google,
+                421,
+                "Our system has detected an unusual rate of unsolicited mail originating from your IP",
+                Some("google"),
+            ),
             (google, 421, "Try again later, closing connection. (EHLO) gsmtp", Some("google")),
-            (google, 450, "The user you are trying to contact is receiving mail at a rate that prevents additional", None),
+            (
+                google,
+                450,
+                "The user you are trying to contact is receiving mail at a rate that prevents additional",
+                None,
+            ),
             (google, 452, "The recipient's inbox is out of storage space", None),
             (google, 550, "Our system has detected an unusual rate of unsolicited mail", None),
             (outlook, 451, "Server busy. Please try again later from [192.0.2.1]. (S77719)", Some("microsoft")),
-            (outlook, 451, "The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation.", Some("microsoft")),
+            (
+                outlook,
+                451,
+                "The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation.",
+                Some("microsoft"),
+            ),
             (outlook, 421, "RP-001 (BAY) Unfortunately, some messages weren't sent", Some("microsoft")),
-            (yahoo, 421, "[TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume", Some("yahoo")),
+            (
+                yahoo,
+                421,
+                "[TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume",
+                Some("yahoo"),
+            ),
             (yahoo, 451, "mailbox is busy", None),
             ("mx.example.net", 421, "Too many concurrent SMTP connections; please try again later", Some("any")),
             ("mx.example.net", 450, "4.7.1 Error: too much mail from 192.0.2.1", Some("any")),

@@ -288,13 +288,7 @@ impl Board {
     }
 
     /// The site asked for less, in an attempt that began at `began`. How it is served from now on, if that is news.
-    pub fn asked_for_less(
-        &mut self,
-        key: &str,
-        began: Timestamp,
-        now: Timestamp,
-        said: SlowDown,
-    ) -> Option<LaneView> {
+    pub fn asked_for_less(&mut self, key: &str, began: Timestamp, now: Timestamp, said: SlowDown) -> Option<LaneView> {
         let lane = self.lanes.get_mut(key)?;
         lane.pace.asked_for_less(began, now, said).then(|| lane.view(TenantId(0), now))
     }

@@ -51,8 +51,7 @@ impl Scope {
 
     /// Does it cover a tenant's recipient? `site` is the name of the destination's site, `None` while it is not known.
     pub fn covers(&self, tenant: TenantId, domain: &DomainName, site: Option<&str>) -> bool {
-        let domain_fits =
-            |text: &String| text.parse::<DomainPattern>().is_ok_and(|pattern| pattern.matches(domain));
+        let domain_fits = |text: &String| text.parse::<DomainPattern>().is_ok_and(|pattern| pattern.matches(domain));
         self.tenant.is_none_or(|wanted| wanted == tenant)
             && self.domain.as_ref().is_none_or(domain_fits)
             && self.site.as_ref().is_none_or(|wanted| site.is_some_and(|site| is_site(wanted, site)))

@@ -108,11 +108,8 @@ fn routed() -> Delivery {
 async fn an_idle_link_of_another_policy_counts_against_the_sites_limit() {
     let server = Server::new(vec![with(|s| s.starttls = StartTls::Works)]);
     server.certify("mx1.there.example");
-    let courier = courier_for(
-        Delivery { connections_per_destination: 1, ..delivery() },
-        &[Arc::clone(&server)],
-        64 * 1024,
-    );
+    let courier =
+        courier_for(Delivery { connections_per_destination: 1, ..delivery() }, &[Arc::clone(&server)], 64 * 1024);
     deliver_one(&courier).await;
     let mut stricter = transaction(&courier, &["ann@there.example"]);
     stricter.tls = TlsLevel::Require;
@@ -180,7 +177,10 @@ async fn destinations_are_grouped_by_their_mx_hosts() {
     assert_eq!(lane("c.example").await, "mx/mx1.shared.example");
     let many = lane("many.example").await;
     assert_eq!(many.split(',').count(), 9, "all hosts name the site, not the five that chance tries: {many}");
-    assert_eq!((lane("gmail.example").await, lane("workspace.example").await), ("group/google".into(), "group/google".into()));
+    assert_eq!(
+        (lane("gmail.example").await, lane("workspace.example").await),
+        ("group/google".into(), "group/google".into())
+    );
     assert_eq!(lane("mine.example").await, "mx/aspmx.l.google.com (mine)");
     assert_eq!(lane("null.example").await, "null.example", "without hosts there is no site");
     let limits = |domain: &str| courier.limits_for(&courier.destination(&domain.parse().unwrap()));

@@ -18,7 +18,12 @@ impl Scheduler {
     }
 
     /// The suspension that covers a recipient, if one does and it waits for an attempt.
-    pub(in crate::schedule) fn suspended(&self, record: &LetterRecord, at: usize, now: Timestamp) -> Option<Suspension> {
+    pub(in crate::schedule) fn suspended(
+        &self,
+        record: &LetterRecord,
+        at: usize,
+        now: Timestamp,
+    ) -> Option<Suspension> {
         let recipient = record.envelope.recipients.get(at)?;
         if self.suspensions.is_empty() || !matches!(record.states.get(at)?, RecipientState::Waiting { .. }) {
             return None;
