@@ -15,6 +15,7 @@ mod keys;
 mod kind;
 mod read;
 mod secret;
+mod shaping;
 mod units;
 mod used;
 mod value;

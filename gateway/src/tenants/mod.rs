@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::TenantId;
-use crate::message::DomainName;
+use crate::message::{DomainName, Mailbox};
 use crate::redact;
 use crate::sign::TlsLevel;
 
@@ -59,6 +59,8 @@ pub struct TenantPolicy {
     pub return_path: Option<DomainName>,
     /// The URI of the logo that BIMI shows beside its mail: `https:`, an SVG.
     pub logo: Option<String>,
+    /// Mail to this address is a post for its help center.
+    pub posts_address: Option<Mailbox>,
     /// Redaction.
     pub redaction: Option<redact::Policy>,
     /// The least TLS for its mail.
