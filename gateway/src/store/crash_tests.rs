@@ -266,6 +266,22 @@ async fn a_record_leaves_memory_with_a_checkpoint_and_comes_back_when_it_changes
 }
 
 #[tokio::test]
+async fn a_store_that_cannot_be_written_says_why_until_the_next_start() {
+    let bench = Bench::new();
+    let (store, _) = bench.open().unwrap();
+    store.accept(vec![letter(0, 1)]).await.unwrap();
+    assert_eq!(store.closed(), None);
+    bench.disk.0.lock().faults = Some((1000, crate::chance::seeded::Dice::new(1)));
+    assert!(store.accept(vec![letter(1, 1)]).await.is_err());
+    bench.disk.0.lock().faults = None;
+    assert!(matches!(store.accept(vec![letter(2, 1)]).await, Err(StoreError::Closed(_))));
+    assert!(store.closed().is_some());
+    drop(store);
+    let (store, _) = bench.open().unwrap();
+    assert_eq!((store.closed(), store.len()), (None, 1));
+}
+
+#[tokio::test]
 async fn a_damaged_record_is_reported_and_costs_nothing_else() {
     let bench = Bench::new();
     let (store, _) = bench.open().unwrap();

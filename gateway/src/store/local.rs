@@ -293,6 +293,11 @@ impl LocalStore {
         Ok(())
     }
 
+    /// Why nothing can be written until the next start (a sync that failed), if that is so.
+    pub fn closed(&self) -> Option<&str> {
+        self.journal.closed()
+    }
+
     /// Verifies every record on disk; how many there are, and those that are damaged.
     pub fn check(&self) -> Result<(u64, Vec<DamagedRecord>), StoreError> {
         let until = self.table.lock().position();
