@@ -10,8 +10,8 @@
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -149,7 +149,8 @@ impl Journal {
         let salt: Salt = rand::random();
         let inbox = Inbox::new(BATCH_OCTETS);
         let closed: Arc<OnceLock<String>> = Arc::default();
-        let mut writer = Writer { disk, table, salt, next_segment, segment_octets, current: None, closed: closed.clone() };
+        let mut writer =
+            Writer { disk, table, salt, next_segment, segment_octets, current: None, closed: closed.clone() };
         let pen = match place {
             WriterPlace::Caller(pause) => Pen::Caller(Mutex::new(writer), pause),
             WriterPlace::Thread => {
