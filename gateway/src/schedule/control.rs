@@ -57,8 +57,8 @@ impl Scheduler {
         let destination = self.delivery.destination(recipient.domain());
         let board = self.board.lock();
         let in_flight = board.is_under_way(record.id, at as u32);
-        let waits_in_line = board.is_busy(record.id, at as u32) && !in_flight;
-        let lane = board.lane(&destination.key);
+        let waits_in_line = board.busy(record.id).contains(&(at as u32)) && !in_flight;
+        let lane = board.lane(&destination.key, record.tenant);
         drop(board);
         let (next_attempt, attempts, last) = match state {
             RecipientState::Waiting { next, attempts, last } => (Some(*next), *attempts, last.as_deref().cloned()),
@@ -70,13 +70,7 @@ impl Scheduler {
         };
         let reason = match state {
             _ if in_flight => format!("an attempt to {} is running", destination.key),
-            _ if waits_in_line => {
-                let (ready, workers, limit) = lane.unwrap_or_default();
-                format!(
-                    "waits for a connection to {}: {ready} messages in line, {workers} of {limit} connections in use",
-                    destination.key
-                )
-            }
+            _ if waits_in_line => lane.map_or_else(String::new, |lane| lane.words(&destination.key)),
             RecipientState::Waiting { attempts: 0, next, .. } if record.options.not_before.is_some() => {
                 format!("X-Waxseal-Not-Before: not before {next}")
             }
