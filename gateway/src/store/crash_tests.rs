@@ -271,11 +271,13 @@ async fn a_record_leaves_memory_with_a_checkpoint_and_comes_back_when_it_changes
 async fn letters_are_found_and_counted_before_and_after_a_restart() {
     let bench = Bench::new();
     let (store, _) = bench.open().unwrap();
+    let mut ids = Vec::new();
     for number in 0..5 {
-        store.accept(vec![letter(number, 1 + number as usize % 2)]).await.unwrap();
+        let new = letter(number, 1 + number as usize % 2);
+        ids.push(new.record.id);
+        store.accept(vec![new]).await.unwrap();
     }
-    let third = letter(3, 2).record.id;
-    store.settle(third, step(1, delivered()), vec![], false).await.unwrap();
+    store.settle(ids[3], step(1, delivered()), vec![], false).await.unwrap();
     let found = |store: &LocalStore, recipient: &str, after, limit| {
         let sought = Sought { recipient: Some(recipient.into()), ..Sought::default() };
         store.candidates(&sought, after, limit)
