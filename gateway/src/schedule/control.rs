@@ -40,9 +40,8 @@ fn sought(filter: &QueueFilter, now: Timestamp) -> Sought {
         domain: filter.domain.as_ref().map(|domain| domain.to_lowercase()),
         recipient: filter.recipient.as_ref().map(|recipient| recipient.to_lowercase()),
         state: filter.state.as_ref().map(|state| state.to_lowercase()),
-        accepted_until: filter
-            .older_than_seconds
-            .map(|age| Timestamp::from_millis(now.millis().saturating_sub(age.saturating_mul(1000)))),
+        sender: filter.sender.as_ref().map(|sender| sender.to_lowercase()),
+        accepted_until: filter.older_than_seconds.map(|age| now.before(Duration::from_secs(age))),
     }
 }
 

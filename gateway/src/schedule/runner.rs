@@ -267,6 +267,7 @@ impl Scheduler {
             }
         }
         events.iter().for_each(emit);
+        self.sender.happened(record, &events);
         if record.is_tls_report() {
             self.tell_of_report(record, &transitions);
         }

@@ -1,9 +1,9 @@
-//! What letters are found by: of every recipient the domain's number and a fingerprint of the address, in memory only.
+//! What letters are found by: of every recipient the domain's number and a fingerprint of the address, and one of the
+//! sender's, in memory only.
 //!
 //! Promises: a letter that is sought is never passed over; one that is not may be offered now and then (fingerprints
-//! have 31 bits), so whoever asks looks at its record too. Eight octets a recipient, and none for a letter that was
-//! read from the index and not looked at since ([`Marks::Unknown`]): nothing more lies unsealed on the disk for the sake of
-//! searching, and a start reads no records.
+//! have 31 bits), so whoever asks looks at its record too. Nothing lies on the disk for the sake of searching, and a start
+//! reads no records: what the index had is unknown here until somebody looks at it.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -23,6 +23,8 @@ pub struct Sought {
     pub domain: Option<String>,
     /// A recipient's address, in lower case.
     pub recipient: Option<String>,
+    /// The reverse-path's address in lower case, or `<>`.
+    pub sender: Option<String>,
     /// The name of a state that some recipient is in.
     pub state: Option<String>,
     /// Accepted at this time or before.
@@ -51,34 +53,41 @@ impl Mark {
     }
 }
 
-/// What a letter's recipients are found by, in the envelope's order.
 #[derive(Debug, Default)]
-pub enum Marks {
-    /// Its record was not looked at since it was read from the index.
+enum Recipients {
+    /// The record was not looked at since it was read from the index.
     #[default]
     Unknown,
-    /// Most letters have one recipient.
+    /// Most letters have one.
     One(Mark),
-    /// The others.
+    /// The others, in the envelope's order.
     Many(Box<[Mark]>),
+}
+
+/// What a letter is found by.
+#[derive(Debug, Default)]
+pub struct Marks {
+    recipients: Recipients,
+    /// The fingerprint of the reverse-path.
+    sender: u32,
 }
 
 impl Marks {
     /// The recipients; `None` if they are not known.
     pub fn known(&self) -> Option<&[Mark]> {
-        match self {
-            Self::Unknown => None,
-            Self::One(mark) => Some(std::slice::from_ref(mark)),
-            Self::Many(marks) => Some(marks),
+        match &self.recipients {
+            Recipients::Unknown => None,
+            Recipients::One(mark) => Some(std::slice::from_ref(mark)),
+            Recipients::Many(marks) => Some(marks),
         }
     }
 
     /// Takes over who of the same recipients still waits.
     pub fn refresh(&mut self, states: &[RecipientState]) {
-        let marks = match self {
-            Self::Unknown => return,
-            Self::One(mark) => std::slice::from_mut(mark),
-            Self::Many(marks) => marks,
+        let marks = match &mut self.recipients {
+            Recipients::Unknown => return,
+            Recipients::One(mark) => std::slice::from_mut(mark),
+            Recipients::Many(marks) => marks,
         };
         for (mark, state) in marks.iter_mut().zip(states) {
             mark.set_waits(state);
@@ -107,6 +116,7 @@ pub struct Wanted {
     tenant: Option<TenantId>,
     domain: Option<u32>,
     address: Option<u32>,
+    sender: Option<u32>,
     /// The place in [`Summary::waits`].
     place: Option<usize>,
     accepted_until: Option<Timestamp>,
@@ -124,10 +134,12 @@ impl Catalogue {
             mark.set_waits(state);
             marks.push(mark);
         }
-        match marks[..] {
-            [mark] => Marks::One(mark),
-            _ => Marks::Many(marks.into()),
-        }
+        let recipients = match marks[..] {
+            [mark] => Recipients::One(mark),
+            _ => Recipients::Many(marks.into()),
+        };
+        let sender = record.envelope.reverse_path.mailbox().map_or_else(|| "<>".to_owned(), ToString::to_string);
+        Marks { recipients, sender: self.fingerprint(&sender.to_lowercase()) }
     }
 
     /// A letter is gone, and its marks with it.
@@ -172,6 +184,7 @@ impl Catalogue {
             tenant: sought.tenant,
             domain: sought.domain.as_deref().map(|domain| self.numbers.get(domain).copied().unwrap_or(NOBODYS)),
             address: sought.recipient.as_deref().map(|address| self.fingerprint(address)),
+            sender: sought.sender.as_deref().map(|sender| self.fingerprint(sender)),
             place: match sought.state.as_deref() {
                 Some("queued") => Some(0),
                 Some("deferred") => Some(1),
@@ -197,7 +210,8 @@ impl Wanted {
             self.domain.is_none_or(|domain| domain == mark.domain)
                 && self.address.is_none_or(|address| address == mark.address & !1)
         };
-        by_summary && marks.known().is_none_or(|marks| marks.iter().any(fits))
+        let by_sender = || self.sender.is_none_or(|sender| sender == marks.sender);
+        by_summary && marks.known().is_none_or(|known| known.iter().any(fits) && by_sender())
     }
 }
 
@@ -221,19 +235,22 @@ mod tests {
             let recipient = Some(recipient.address.to_string().to_lowercase());
             assert!(admits(&catalogue, &Sought { recipient, ..Sought::default() }));
         }
+        let sender = record.envelope.reverse_path.mailbox().map(ToString::to_string);
+        assert!(admits(&catalogue, &Sought { sender, ..Sought::default() }));
         let domain = Some(record.envelope.recipients[0].address.domain().to_string());
         assert!(admits(&catalogue, &Sought { domain, ..Sought::default() }));
         for other in [
             Sought { domain: Some("elsewhere.example".into()), ..Sought::default() },
             Sought { recipient: Some("nobody@elsewhere.example".into()), ..Sought::default() },
             Sought { tenant: Some(TenantId(2)), ..Sought::default() },
+            Sought { sender: Some("nobody@elsewhere.example".into()), ..Sought::default() },
             Sought { state: Some("held".into()), ..Sought::default() },
         ] {
             assert!(!admits(&catalogue, &other), "{other:?}");
         }
         // What is not known yet cannot be ruled out.
         let domain = Some("elsewhere.example".into());
-        assert!(catalogue.wanted(&Sought { domain, ..Sought::default() }).admits(&summary, &Marks::Unknown));
+        assert!(catalogue.wanted(&Sought { domain, ..Sought::default() }).admits(&summary, &Marks::default()));
     }
 
     #[test]

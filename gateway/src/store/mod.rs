@@ -24,6 +24,7 @@ mod recover;
 mod samples;
 mod search;
 pub mod shelf;
+pub mod sled_copy;
 mod summary;
 pub(crate) mod table;
 mod traffic;

@@ -136,14 +136,14 @@ impl Table {
     pub fn restore(&mut self, id: LetterId, summary: Summary) {
         self.count(&summary.location, true);
         self.recount([0; 3], summary.waits);
-        self.letters.insert(id, Live { summary, marks: Marks::Unknown, loaded: None, indexed: true });
+        self.letters.insert(id, Live { summary, marks: Marks::default(), loaded: None, indexed: true });
     }
 
     /// Takes in what recovery read, while this table already took new letters: their ids are all new.
     pub fn absorb(&mut self, mut recovered: Self) {
         for live in recovered.letters.values_mut() {
             // Its numbers are those of the other catalogue.
-            live.marks = Marks::Unknown;
+            live.marks = Marks::default();
         }
         self.letters.append(&mut recovered.letters);
         for (here, there) in self.waiting.iter_mut().zip(recovered.waiting) {
