@@ -7,10 +7,11 @@ use async_trait::async_trait;
 
 use super::report::{self, GiveUp, Settlement};
 use super::runner::Scheduler;
+use super::suspension::{Scope, Suspension, scope_words};
 use crate::admin::{QueueAction, QueueActionReport, QueueControl, QueueFilter, ShapeRow, Why};
 use crate::clock::Timestamp;
 use crate::ids::LetterId;
-use crate::observe::Event;
+use crate::observe::{Event, emit};
 use crate::store::{LetterRecord, RecipientState, Sought, StoreError, Transition};
 
 /// The upper ends of the columns of `queue shape`, in minutes.
@@ -57,7 +58,7 @@ impl Scheduler {
         let board = self.board.lock();
         let in_flight = board.is_under_way(record.id, at as u32);
         let waits_in_line = board.busy(record.id).contains(&(at as u32)) && !in_flight;
-        let lane = board.lane(&destination.key, record.tenant);
+        let lane = board.lane(destination.lane(), record.tenant, self.clock.now());
         drop(board);
         let (next_attempt, attempts, last) = match state {
             RecipientState::Waiting { next, attempts, last } => (Some(*next), *attempts, last.as_deref().cloned()),
@@ -67,9 +68,11 @@ impl Scheduler {
             | RecipientState::Expired(evidence) => (None, 0, Some((**evidence).clone())),
             RecipientState::Dropped { .. } => (None, 0, None),
         };
+        let suspended = self.suspended(record, at, self.clock.now());
         let reason = match state {
             _ if in_flight => format!("an attempt to {} is running", destination.key),
-            _ if waits_in_line => lane.map_or_else(String::new, |lane| lane.words(&destination.key)),
+            _ if suspended.is_some() => suspended.map(|one| one.words()).unwrap_or_default(),
+            _ if waits_in_line => lane.map_or_else(String::new, |lane| lane.words(destination.lane())),
             RecipientState::Waiting { attempts: 0, next, .. } if record.options.not_before.is_some() => {
                 format!("X-Waxseal-Not-Before: not before {next}")
             }
@@ -174,6 +177,18 @@ impl Scheduler {
     }
 }
 
+fn described(suspension: &Suspension) -> String {
+    format!("{}: {}", scope_words(&suspension.scope), suspension.words())
+}
+
+/// Keeping waits for the disk.
+async fn off_reactor<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, StoreError> {
+    let failed = |why: String| StoreError::Io { what: "keeping the suspensions".into(), why };
+    tokio::task::spawn_blocking(work).await.map_err(|error| failed(error.to_string()))?.map_err(failed)
+}
+
 /// The queue's control surface on a shared scheduler.
 pub struct Control(pub Arc<Scheduler>);
 
@@ -266,5 +281,41 @@ impl QueueControl for Control {
 
     async fn drain(&self, at_most: Duration) -> bool {
         self.0.drain(at_most).await
+    }
+
+    fn suspended(&self, record: &LetterRecord, recipient: usize) -> Option<Suspension> {
+        self.0.suspended(record, recipient, self.0.clock.now())
+    }
+
+    fn suspensions(&self) -> Vec<Suspension> {
+        self.0.suspensions.now(self.0.clock.now())
+    }
+
+    async fn suspend(
+        &self,
+        scope: Scope,
+        span: Option<Duration>,
+        by: &str,
+        reason: &str,
+    ) -> Result<Suspension, StoreError> {
+        let since = self.0.clock.now();
+        let until = span.map(|span| since + span);
+        let suspension = Suspension { scope, since, until, by: by.to_owned(), reason: reason.to_owned() };
+        let (scheduler, new) = (self.0.clone(), suspension.clone());
+        off_reactor(move || scheduler.suspend(&new)).await?;
+        emit(&Event::Gateway { state: "suspended", detail: described(&suspension) });
+        Ok(suspension)
+    }
+
+    async fn resume(&self, scope: &Scope, by: &str, dry_run: bool) -> Result<Vec<Suspension>, StoreError> {
+        if dry_run {
+            return Ok(self.0.suspensions.matching(scope, self.0.clock.now()));
+        }
+        let (scheduler, asked, person) = (self.0.clone(), scope.clone(), by.to_owned());
+        let ended = off_reactor(move || scheduler.resume(&asked, &person)).await?;
+        for suspension in &ended {
+            emit(&Event::Gateway { state: "resumed", detail: format!("{} by {by}", described(suspension)) });
+        }
+        Ok(ended)
     }
 }

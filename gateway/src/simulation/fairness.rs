@@ -90,7 +90,7 @@ struct Hosts {
 #[async_trait]
 impl Delivery for Hosts {
     fn destination(&self, domain: &DomainName) -> Destination {
-        Destination { key: domain.to_string(), kind: DestinationKind::Mx(domain.clone()), site: None }
+        Destination { key: domain.to_string(), kind: DestinationKind::Mx(domain.clone()), rules: None, site: None }
     }
     fn limits(&self, _: &Destination) -> DestinationLimits {
         DestinationLimits { connections: self.connections, messages_per_connection: 100, rate: None }

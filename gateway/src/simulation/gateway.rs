@@ -113,6 +113,9 @@ impl Delivery for Carrying {
     fn destination(&self, domain: &DomainName) -> Destination {
         self.1.destination(domain)
     }
+    async fn locate(&self, domain: &DomainName) -> Destination {
+        self.1.locate(domain).await
+    }
     fn limits(&self, destination: &Destination) -> DestinationLimits {
         self.1.limits_for(destination)
     }
