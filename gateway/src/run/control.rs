@@ -78,6 +78,9 @@ impl GatewayControl for Gateway {
 
     async fn health(&self) -> Health {
         let mut reasons = Vec::new();
+        if let Some(why) = self.store.closed() {
+            reasons.push(format!("the queue is closed until a restart: {why}"));
+        }
         if let Err(error) = self.store.room_for(0) {
             reasons.push(error.to_string());
         }
