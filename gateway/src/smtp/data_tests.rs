@@ -10,7 +10,7 @@ type Case = (&'static [u8], Result<&'static [u8], ContentFault>);
 
 /// Reads `input` in pieces of `step`: the message or its fault, and how many octets were taken; `None` without an end.
 fn read(input: &[u8], step: usize) -> Option<(Outcome, usize)> {
-    let mut reader = DataReader::new(Content::new(Budget::new(10 * LIMIT).share(), LIMIT, 0));
+    let mut reader = DataReader::new(Content::new(Budget::new(10 * LIMIT, LIMIT).share(), LIMIT, 0));
     let mut total = 0;
     for piece in input.chunks(step) {
         let (taken, done) = reader.read(piece);
@@ -60,7 +60,7 @@ fn an_oversized_message_is_drained_to_its_end_and_not_kept() {
 
 #[test]
 fn short_of_memory_is_a_fault_of_its_own_and_gives_everything_back() {
-    let budget = Budget::new(100);
+    let budget = Budget::new(100, 100);
     let mut reader = DataReader::new(Content::new(budget.share(), LIMIT, 0));
     let (_, done) = reader.read(&[b'x'; 200]);
     assert!(!done);

@@ -140,7 +140,7 @@ impl SmtpServer {
     pub async fn bind(parts: SmtpParts) -> Result<Self, ServerError> {
         let SmtpParts { hostname, limits, listeners, tls, acceptor, addressees, bounces, posts, .. } = parts;
         let SmtpParts { credentials, clock, decoy_key, .. } = parts;
-        let budget = Budget::new(limits.memory_for_messages);
+        let budget = Budget::new(limits.memory_for_messages, limits.message_size);
         let mut sockets = Vec::new();
         for listener in listeners {
             let Listener { name, addresses, kind, tls: how, proxy_from, .. } = listener;

@@ -69,7 +69,7 @@ impl Talk {
     }
 
     fn serving(service: Service, addressees: Arc<dyn Addressees>, channel: Channel, limits: Limits) -> Self {
-        let budget = Budget::new(limits.memory_for_messages);
+        let budget = Budget::new(limits.memory_for_messages, limits.message_size);
         let hostname = "mx.example".parse().unwrap();
         let rules = Arc::new(Rules { service, addressees, hostname, limits, budget: Arc::clone(&budget) });
         let mut out = Vec::new();
