@@ -8,7 +8,7 @@ use waxseal::smtp::content::Content;
 use waxseal::smtp::data::DataReader;
 
 fn read(octets: &[u8], piece: usize) -> (usize, bool, Result<Vec<u8>, String>) {
-    let budget = Budget::new(1 << 20);
+    let budget = Budget::new(1 << 20, 1 << 20);
     let mut reader = DataReader::new(Content::new(budget.share(), 64 * 1024, 0));
     let (mut start, mut done) = (0, false);
     while !done && start < octets.len() {

@@ -24,7 +24,7 @@ fn rules(service: Service) -> Arc<Rules> {
     let mut limits = Config::with_defaults(hostname.clone(), PathBuf::from("data"), kek).limits;
     limits.message_size = 64 * 1024;
     let addressees = Arc::new(Anybody);
-    Arc::new(Rules { service, addressees, hostname, limits, budget: Budget::new(1 << 20) })
+    Arc::new(Rules { service, addressees, hostname, limits, budget: Budget::new(1 << 20, 1 << 20) })
 }
 
 static SUBMISSION: LazyLock<Arc<Rules>> = LazyLock::new(|| rules(Service::Submission));
