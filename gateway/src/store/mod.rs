@@ -26,6 +26,7 @@ mod sieve;
 pub mod sled_copy;
 mod summary;
 pub(crate) mod table;
+mod tally;
 mod traffic;
 
 use async_trait::async_trait;
