@@ -92,9 +92,9 @@ impl Parts {
         Ok(Self { hostname, delivery, egress, surroundings, tls })
     }
 
-    /// Without any [[egress]], and for tenants that name no pool: the system chooses the address.
-    fn lets_the_system_choose(&self, pool: Option<&str>) -> bool {
-        pool.is_none() && !self.egress.iter().any(|one| one.pool == DEFAULT_POOL)
+    /// The default pool without any `[[egress]]`: the system chooses the address.
+    fn lets_the_system_choose(&self, pool: &str) -> bool {
+        pool == DEFAULT_POOL && !self.egress.iter().any(|one| one.pool == DEFAULT_POOL)
     }
 
     /// Which site's rules hold: the recipient domain's own, else the first one that an MX host matches.

@@ -87,11 +87,10 @@ impl<'a> Attempt<'a> {
     /// The source whose turn it is in the tenant's pool.
     fn source(&self, ipv4: Option<bool>) -> Result<Source<'a>, NoSource> {
         let (parts, courier): (&'a Parts, &'a Courier) = (self.parts, self.courier);
-        let pool = self.transaction.egress_pool.as_deref();
+        let pool = self.transaction.egress_pool.as_deref().unwrap_or(DEFAULT_POOL);
         if parts.lets_the_system_choose(pool) {
             return Ok(Source { address: None, ehlo: &parts.hostname, lent: None });
         }
-        let pool = pool.unwrap_or(DEFAULT_POOL);
         let lent = courier.sources.lend(&parts.egress, pool, ipv4, courier.clock.now())?;
         let chosen = parts.egress.iter().find(|one| one.name == lent.name);
         let (address, ehlo) = chosen.map_or((None, &parts.hostname), |one| (Some(one.address), &one.ehlo));
