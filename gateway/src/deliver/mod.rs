@@ -22,6 +22,7 @@ pub mod targets;
 pub mod tls;
 pub mod tls_policy;
 pub mod tls_report;
+pub mod verifier;
 
 use bytes::Bytes;
 

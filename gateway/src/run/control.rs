@@ -21,6 +21,7 @@ use crate::smtp::Credentials;
 use crate::store::control::{ChangeSet, Namespace};
 use crate::store::{LocalStore, StoreError};
 use crate::tenants::{Credential, Registry};
+use crate::zones::ZonePrimary;
 
 impl Credentials for Registry {
     fn credential(&self, user: &str) -> Option<Arc<Credential>> {
@@ -63,12 +64,23 @@ impl GatewayControl for Gateway {
         self.examine_domain(domain).await
     }
 
+    async fn check_domain_answers(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Fixture> {
+        self.examine_answers(domain).await
+    }
+
+    async fn zone_of(&self, domain: &DomainName) -> AdminResult<ZonePrimary> {
+        self.zone_of_domain(domain).await
+    }
+
     fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport> {
         self.rotate_kek_to(reference, by)
     }
 
     async fn health(&self) -> Health {
         let mut reasons = Vec::new();
+        if let Some(why) = self.store.closed() {
+            reasons.push(format!("the queue is closed until a restart: {why}"));
+        }
         if let Err(error) = self.store.room_for(0) {
             reasons.push(error.to_string());
         }

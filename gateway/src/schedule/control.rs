@@ -1,6 +1,5 @@
 //! What an operator can see and do: lists, reasons, and the verbs of the queue.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::admin::{QueueAction, QueueActionReport, QueueControl, QueueFilter, Sh
 use crate::clock::Timestamp;
 use crate::ids::LetterId;
 use crate::observe::{Event, emit};
-use crate::store::{LetterRecord, RecipientState, Sieve, StoreError, Transition};
+use crate::store::{LetterRecord, RecipientState, Sought, StoreError, Transition};
 
 /// The upper ends of the columns of `queue shape`, in minutes.
 const AGES: [u64; 9] = [5, 10, 20, 40, 80, 160, 320, 640, 1280];
@@ -34,6 +33,18 @@ fn covers(filter: &QueueFilter, record: &LetterRecord, at: usize, now: Timestamp
         && filter.sender.as_ref().is_none_or(|sender| {
             same(sender, &record.envelope.reverse_path.mailbox().map_or("<>".into(), ToString::to_string))
         })
+}
+
+/// What the store can look for by itself.
+fn sought(filter: &QueueFilter, now: Timestamp) -> Sought {
+    Sought {
+        tenant: filter.tenant,
+        domain: filter.domain.as_ref().map(|domain| domain.to_lowercase()),
+        recipient: filter.recipient.as_ref().map(|recipient| recipient.to_lowercase()),
+        state: filter.state.as_ref().map(|state| state.to_lowercase()),
+        sender: filter.sender.as_ref().map(|sender| sender.to_lowercase()),
+        accepted_until: filter.older_than_seconds.map(|age| now.before(Duration::from_secs(age))),
+    }
 }
 
 fn matching(filter: &QueueFilter, record: &LetterRecord, now: Timestamp) -> Vec<u32> {
@@ -163,22 +174,13 @@ impl Scheduler {
             }
             return;
         }
-        let age = filter.older_than_seconds.map(Duration::from_secs);
-        let (domain, recipient, sender) = (&filter.domain, &filter.recipient, &filter.sender);
-        let sieve = Sieve::default()
-            .tenant(filter.tenant)
-            .state(filter.state.as_deref())
-            .accepted_until(age.map(|age| self.clock.now().before(age)))
-            .addresses(domain.as_deref(), recipient.as_deref(), sender.as_deref());
-        let mut after = after;
+        let (mut after, sought) = (after, sought(filter, self.clock.now()));
         loop {
-            let page = self.store.sift(&sieve, after, PAGE);
-            if !page.records.iter().all(&mut look) {
+            let page = self.store.candidates(&sought, after, PAGE);
+            let Some(last) = page.last() else { return };
+            after = Some(*last);
+            if !page.into_iter().filter_map(|id| self.store.find(id)).all(|record| look(&record)) {
                 return;
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return,
             }
         }
     }
@@ -226,26 +228,21 @@ impl QueueControl for Control {
 
     fn shape(&self) -> Vec<ShapeRow> {
         let now = self.0.clock.now();
-        let mut rows: HashMap<String, ShapeRow> = HashMap::new();
-        self.0.pages(&QueueFilter::default(), None, |record| {
-            let minutes = now.since(record.accepted).as_secs() / 60;
-            let column = AGES.iter().position(|end| minutes < *end).unwrap_or(AGES.len());
-            for (state, recipient) in record.states.iter().zip(&record.envelope.recipients) {
-                if state.is_final() {
-                    continue;
-                }
-                let domain = recipient.address.domain().as_str();
-                let row = rows.entry(domain.to_owned()).or_insert_with(|| ShapeRow {
-                    domain: domain.to_owned(),
-                    total: 0,
-                    by_age: [0; 10],
-                });
-                row.total += 1;
-                row.by_age[column] += 1;
+        let column = |accepted: Timestamp| {
+            let minutes = now.since(accepted).as_secs() / 60;
+            AGES.iter().position(|end| minutes < *end).unwrap_or(AGES.len())
+        };
+        let mut rows: Vec<ShapeRow> = Vec::new();
+        // In the order of domains: a domain's columns come one after the other.
+        for ((domain, column), count) in self.0.store.census(&column) {
+            if rows.last().is_none_or(|row| row.domain != domain) {
+                rows.push(ShapeRow { domain, total: 0, by_age: [0; 10] });
             }
-            true
-        });
-        let mut rows: Vec<ShapeRow> = rows.into_values().collect();
+            if let Some(row) = rows.last_mut() {
+                row.total += count;
+                row.by_age[column] += count;
+            }
+        }
         rows.sort_by(|a, b| b.total.cmp(&a.total).then_with(|| a.domain.cmp(&b.domain)));
         rows
     }

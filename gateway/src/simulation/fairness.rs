@@ -20,7 +20,8 @@ use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{Delivery, Scheduler, SchedulerParts, Sender, Settings};
 use crate::sign::{MailStream, TlsLevel};
 use crate::store::{
-    Agenda, LetterRecord, NewLetter, RecipientState, Store, StoreError, Transition, record::apply, sample_letter,
+    Agenda, Census, LetterRecord, NewLetter, RecipientState, Sought, Store, StoreError, Transition, record::apply,
+    sample_letter,
 };
 
 /// How long a host takes for a letter.
@@ -70,6 +71,12 @@ impl Store for Memory {
     }
     fn agenda(&self, _: Option<LetterId>, _: usize) -> Vec<Agenda> {
         Vec::new()
+    }
+    fn candidates(&self, _: &Sought, _: Option<LetterId>, _: usize) -> Vec<LetterId> {
+        Vec::new()
+    }
+    fn census(&self, _: &dyn Fn(Timestamp) -> usize) -> Census {
+        Census::new()
     }
 }
 

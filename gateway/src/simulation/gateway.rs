@@ -21,7 +21,9 @@ use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{self, Delivery, Scheduler, SchedulerParts};
 use crate::store::control::FrozenDisk;
 use crate::store::journal::TenantKeys;
-use crate::store::{self, Agenda, LetterRecord, LocalStore, NewLetter, Store, StoreError, Transition, WriterPlace};
+use crate::store::{
+    self, Agenda, Census, LetterRecord, LocalStore, NewLetter, Sought, Store, StoreError, Transition, WriterPlace,
+};
 use crate::tenants::Registry;
 use crate::threads::Processors;
 
@@ -94,6 +96,12 @@ impl Store for Watched {
     }
     fn agenda(&self, after: Option<LetterId>, limit: usize) -> Vec<Agenda> {
         self.1.agenda(after, limit)
+    }
+    fn candidates(&self, sought: &Sought, after: Option<LetterId>, limit: usize) -> Vec<LetterId> {
+        self.1.candidates(sought, after, limit)
+    }
+    fn census(&self, class: &dyn Fn(Timestamp) -> usize) -> Census {
+        self.1.census(class)
     }
 }
 

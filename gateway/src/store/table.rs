@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::catalogue::{Catalogue, Marks};
 use super::record::{self, Entry};
-use super::sieve::{Mask, Sieve};
 pub use super::summary::{Agenda, Location, Position, Summary, Waits};
 use super::tally::Tally;
 use super::{LetterRecord, Transition};
@@ -33,13 +33,13 @@ struct Loaded {
 
 /// A letter with something left to do.
 #[derive(Debug)]
-struct Live {
-    summary: Summary,
+pub(super) struct Live {
+    pub(super) summary: Summary,
+    /// What its recipients are found by.
+    pub(super) marks: Marks,
     loaded: Option<Box<Loaded>>,
     /// Has the index heard of it?
     indexed: bool,
-    /// For searches.
-    mask: Mask,
 }
 
 /// What the table knows of a letter's record.
@@ -118,6 +118,8 @@ pub struct Changes {
 #[derive(Debug, Default)]
 pub struct Table {
     letters: BTreeMap<LetterId, Live>,
+    pub(super) catalogue: Catalogue,
+    tally: Tally,
     segments: BTreeMap<u64, SegmentUse>,
     dirty: HashSet<LetterId>,
     removed: Vec<LetterId>,
@@ -125,7 +127,6 @@ pub struct Table {
     fresh_keys: Vec<(TenantId, String)>,
     /// Not before this is it looked again whether keys have become too old.
     keys_due: Timestamp,
-    tally: Tally,
     /// How far the look for living letters of this segment has come.
     looked: Option<(u64, LetterId)>,
     position: Position,
@@ -143,11 +144,15 @@ impl Table {
     pub fn restore(&mut self, id: LetterId, summary: Summary) {
         self.count(&summary.location, true);
         self.tally.add(id, summary.waits);
-        self.letters.insert(id, Live { summary, loaded: None, indexed: true, mask: Mask::default() });
+        self.letters.insert(id, Live { summary, marks: Marks::default(), loaded: None, indexed: true });
     }
 
     /// Takes in what recovery read, while this table already took new letters: their ids are all new.
     pub fn absorb(&mut self, mut recovered: Self) {
+        for live in recovered.letters.values_mut() {
+            // Its numbers are those of the other catalogue.
+            live.marks = Marks::default();
+        }
         self.letters.append(&mut recovered.letters);
         self.tally.absorb(recovered.tally);
         for (number, usage) in recovered.segments {
@@ -225,9 +230,9 @@ impl Table {
         let hot = hot.filter(|hot| self.hot_octets + hot.len() <= self.hot_budget);
         self.hot_octets += hot.as_ref().map_or(0, Bytes::len);
         self.count(&location, true);
-        let (summary, mask) = (Summary::of(&record, location), Mask::of(&record));
+        let (summary, marks) = (Summary::of(&record, location), self.catalogue.mark(&record));
         self.tally.add(id, summary.waits);
-        self.letters.insert(id, Live { summary, loaded: Some(Box::new(Loaded { record, hot })), indexed, mask });
+        self.letters.insert(id, Live { summary, marks, loaded: Some(Box::new(Loaded { record, hot })), indexed });
         self.dirty.insert(id);
     }
 
@@ -240,6 +245,7 @@ impl Table {
         self.cool(old.loaded.as_deref());
         self.count(&old.summary.location, false);
         self.tally.remove(id, old.summary.waits);
+        self.catalogue.unmark(&old.marks);
         self.dirty.remove(&id);
         Some(old)
     }
@@ -248,12 +254,15 @@ impl Table {
         let Some(live) = self.letters.get_mut(&id) else { return };
         let Some(loaded) = live.loaded.as_deref_mut() else { return };
         record::apply(&mut loaded.record, transitions, delay_notified);
-        self.tally.remove(id, live.summary.waits);
+        let before = live.summary.waits;
         live.summary = Summary::of(&loaded.record, live.summary.location);
-        self.tally.add(id, live.summary.waits);
+        live.marks.refresh(&loaded.record.states);
+        let (after, ended) = (live.summary.waits, record::ended(&loaded.record));
         self.hot_octets -= loaded.hot.take().map_or(0, |hot| hot.len());
         self.dirty.insert(id);
-        if record::ended(&loaded.record)
+        self.tally.remove(id, before);
+        self.tally.add(id, after);
+        if ended
             && let Some(old) = self.remove(id)
             && old.indexed
         {
@@ -261,8 +270,18 @@ impl Table {
         }
     }
 
+    /// Notes the recipients of a letter whose record was read.
+    pub fn note(&mut self, record: &LetterRecord) {
+        if let Some(live) = self.letters.get_mut(&record.id)
+            && live.marks.known().is_none()
+        {
+            live.marks = self.catalogue.mark(record);
+        }
+    }
+
     /// Puts the record of a letter, as the index has it, back into memory: it is about to change.
     pub fn reload(&mut self, record: LetterRecord) {
+        self.note(&record);
         if let Some(live) = self.letters.get_mut(&record.id)
             && live.loaded.is_none()
         {
@@ -304,39 +323,10 @@ impl Table {
         self.from(after).map(|(id, _)| *id)
     }
 
-    fn from(&self, after: Option<LetterId>) -> impl Iterator<Item = (&LetterId, &Live)> {
+    pub(super) fn from(&self, after: Option<LetterId>) -> impl Iterator<Item = (&LetterId, &Live)> {
         use std::ops::Bound;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.letters.range((from, Bound::Unbounded))
-    }
-
-    /// Letters after `after` that get through `sieve`, at most `limit` of the next `most`; and the last that was looked at.
-    pub(super) fn sift(
-        &self,
-        sieve: &Sieve,
-        after: Option<LetterId>,
-        (limit, most): (usize, usize),
-    ) -> (Vec<LetterId>, Option<LetterId>) {
-        let (mut found, mut last) = (Vec::new(), None);
-        for (id, live) in self.from(after).take(most) {
-            last = Some(*id);
-            if sieve.lets_through(*id, &live.summary, live.mask) {
-                found.push(*id);
-                if found.len() == limit {
-                    break;
-                }
-            }
-        }
-        (found, last)
-    }
-
-    /// Keeps the mask of a letter that was read.
-    pub(super) fn learn(&mut self, record: &LetterRecord) {
-        if let Some(live) = self.letters.get_mut(&record.id)
-            && live.mask.is_unknown()
-        {
-            live.mask = Mask::of(record);
-        }
     }
 
     /// When something is to be done about letters after `after`, oldest letter first.
