@@ -7,6 +7,7 @@
 mod checks;
 mod control;
 mod delivery;
+mod doors;
 mod error;
 mod examine;
 mod kek;
@@ -14,7 +15,10 @@ mod keys;
 mod posts;
 mod recovery;
 mod restore;
+mod retired;
+mod returns;
 mod sign;
+mod slots;
 mod tenancy;
 mod tls;
 mod web;
@@ -42,7 +46,7 @@ use crate::pipeline::{Pipeline, Stages};
 use crate::posts::Posts;
 use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{self, Scheduler, SchedulerParts};
-use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
+use crate::smtp::TlsSlot;
 use crate::store::journal::TenantKeys;
 use crate::store::{self, LocalStore};
 use crate::tenants::Registry;
@@ -70,6 +74,7 @@ pub struct Gateway {
     courier: Arc<Courier>,
     steward: Arc<Steward>,
     posts: Arc<Posts>,
+    remembered: returns::Remembered,
     tls: TlsSlot,
     examiner: examine::Examiner,
     accounts: Arc<Accounts>,
@@ -100,36 +105,31 @@ impl Gateway {
         let lock = lock_data_dir(&config.data_dir)?;
         check_finished(&config)?;
         let registry = kek::open_registry(&config, clock.clone())?;
-        let decoy_key = registry.decoy_key();
         let accounts = web::open_accounts(&registry, config.web.lifetimes, clock.clone())?;
         let store = open_store(&config, &registry, clock.clone())?;
         let posts = posts::open(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
 
-        let courier = delivery::open_courier(&config, &registry, clock.clone())?;
+        let ledger = delivery::open_ledger(&config, &registry, clock.now())?;
+        let courier = delivery::open_courier(&config, ledger.clone(), clock.clone())?;
         let zones = HickoryZones::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?;
         let examiner = examine::Examiner::new(Arc::new(zones), clock.clone());
         let steward = keys::open_steward(&config, &registry, &store, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
+        let remembered = returns::open(&config, &registry, &store, &stages, &clock)?;
+        stages.quotas().keep_in(ledger).map_err(|error| RunError::Store(error.to_string()))?;
         let scheduler = open_scheduler(&config, &store, &courier, &stages, clock.clone())?;
+        scheduler.keep_suspensions_in(registry.clone()).map_err(RunError::Store)?;
         let reading = recovery::begin(&store, &scheduler).await?;
         let processors = Processors::all();
+        let notices = returns::Notices { stages: stages.clone(), store: store.clone(), scheduler: scheduler.clone() };
+        let desks = remembered.desks(&registry, &posts, notices, processors.clone(), &clock);
         let pipeline =
             Arc::new(Pipeline::new(stages.clone(), store.clone(), scheduler.clone(), processors, clock.clone()));
 
         let (stop_doors, _) = watch::channel(false);
         let (stop_rest, _) = watch::channel(false);
-        let smtp = SmtpServer::bind(SmtpParts {
-            hostname: config.hostname.clone(),
-            limits: config.limits.clone(),
-            listeners: config.listeners.clone(),
-            tls: tls.clone(),
-            acceptor: pipeline.clone(),
-            credentials: registry.clone(),
-            clock: clock.clone(),
-            decoy_key,
-        });
-        let smtp = smtp.await.map_err(|e| RunError::Listen(e.to_string()))?;
+        let smtp = doors::bind(&config, &registry, &pipeline, desks, &tls, &clock).await?;
         let mut addresses = smtp.addresses();
         let mut doors = vec![tokio::spawn(smtp.serve(stop_doors.subscribe(), PATIENCE))];
         let web = web::bind(&config.listeners).await?;
@@ -138,6 +138,7 @@ impl Gateway {
 
         let mut rest = background(&store, &scheduler, &posts, &stop_rest);
         rest.push(tokio::spawn(steward.clone().run(stop_rest.subscribe())));
+        rest.extend(remembered.keep(&registry, &stop_rest));
         let gateway = Arc::new(Self {
             config: RwLock::new(config),
             config_path,
@@ -148,6 +149,7 @@ impl Gateway {
             courier,
             steward,
             posts,
+            remembered,
             tls,
             examiner,
             accounts,
@@ -229,8 +231,13 @@ impl Gateway {
         for task in rest {
             let _ = tokio::time::timeout(Duration::from_secs(5), task).await;
         }
-        let store = self.store.clone();
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || store.close()).await {
+        self.save_quotas();
+        let (store, courier) = (self.store.clone(), self.courier.clone());
+        let close = move || {
+            courier.sweep();
+            store.close()
+        };
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(close).await {
             emit(&Event::Gateway { state: "store-error", detail: format!("closing: {error}") });
             complete = false;
         }
@@ -277,12 +284,19 @@ impl Gateway {
         Ok(notes)
     }
 
+    fn save_quotas(&self) {
+        if let Err(error) = self.stages.quotas().save(SystemClock.now()) {
+            emit(&Event::Gateway { state: "ledger", detail: error.to_string() });
+        }
+    }
+
     async fn watch_gauges(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             let gateway = self.clone();
             let look = move || {
-                control::set_gauges(&gateway.store);
+                control::set_gauges(&gateway.store, &gateway.scheduler);
                 gateway.courier.sweep();
+                gateway.save_quotas();
                 crate::observe::metrics::upkeep();
             };
             let _ = tokio::task::spawn_blocking(look).await;

@@ -23,6 +23,7 @@ pub(super) fn check(values: &Values, before: &[Complaint]) -> Vec<Complaint> {
     overlaps(values, &mut found);
     redaction(values, &mut found);
     times_and_sizes(values, &mut found);
+    super::domains::check(values, &mut found);
     dns(values, &mut found);
     names(values, &mut found);
     super::web::check(values, &mut found);
@@ -47,7 +48,12 @@ pub(super) fn complain(
 
 /// What a listener's TLS is when nothing is written.
 pub(super) fn tls_of(listener: &SectionValues) -> &str {
-    let default = if matches!(listener.text("kind"), "http" | "metrics") { "none" } else { "starttls-required" };
+    let default = match listener.text("kind") {
+        "http" | "metrics" => "none",
+        // RFC 3207 §4: a public server must not require it.
+        "bounce" | "posts" => "starttls",
+        _ => "starttls-required",
+    };
     listener.maybe_text("tls").unwrap_or(default)
 }
 
@@ -190,6 +196,15 @@ fn names(values: &Values, found: &mut Vec<Complaint>) {
                 complain(found, section, "name", format!("\"{name}\" is taken"), "give each a name of its own");
             }
             seen.push(name);
+        }
+    }
+    for egress in values.all("egress").iter().filter(|one| good(one, &["warm_up", "warm_up_from"])) {
+        let first = egress.maybe_text("warm_up_from");
+        let days = egress.list("warm_up", |_| Some(())).len();
+        if first.is_some_and(|text| super::build::day(text).is_none()) {
+            complain(found, egress, "warm_up_from", "is no day", "write it as \"2026-11-24\"");
+        } else if days > 0 && first.is_none() {
+            complain(found, egress, "warm_up", "has no first day", "add warm_up_from = \"2026-11-24\"");
         }
     }
     for site in values.all("delivery.site").iter().filter(|site| good(site, &["match_mx", "match_domain"])) {

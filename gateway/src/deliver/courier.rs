@@ -21,6 +21,7 @@ use serde::Serialize;
 use super::connect::{Approach, HostFailure};
 use super::dialer::Dialer;
 use super::dialogue::{Ending, Needs, Setting, transact};
+use super::egress::{DEFAULT_POOL, Lent, NoSource, Sources};
 use super::link::Link;
 use super::mta_sts::MtaSts;
 use super::outcome::{DialogueStage, HostVerdict, Outcome, Scene};
@@ -28,10 +29,11 @@ use super::pool::{Pool, PoolKey};
 use super::targets::{self, MxHost, NoTarget, Surroundings, Target};
 use super::tls::{TlsClients, TlsSetupError};
 use super::tls_report::book::{Book, DeadAddresses};
-use super::{Destination, DestinationKind, DestinationLimits, SiteRules, Transaction};
+use super::{Destination, DestinationKind, DestinationLimits, GROUP, SiteRules, Transaction};
 use crate::clock::Clock;
 use crate::config::{Config, Delivery, Dns, Egress, ListenerKind, Site};
 use crate::message::{DomainName, Mailbox};
+use crate::observe::{Event, emit};
 use crate::resolver::Resolver;
 use crate::store::ledger::Ledger;
 
@@ -90,25 +92,19 @@ impl Parts {
         Ok(Self { hostname, delivery, egress, surroundings, tls })
     }
 
-    /// The source address and the name that go with a transaction; an unknown name is an error, not "any".
-    fn source(&self, egress: Option<&str>) -> Result<(Option<IpAddr>, &DomainName), String> {
-        match egress {
-            // Without a wish the first one that is configured; without any the system chooses.
-            None => Ok(self.egress.first().map_or((None, &self.hostname), |first| (Some(first.address), &first.ehlo))),
-            Some(name) => match self.egress.iter().find(|egress| egress.name == name) {
-                Some(egress) => Ok((Some(egress.address), &egress.ehlo)),
-                None => Err(format!("the source address \"{name}\" is not configured")),
-            },
-        }
+    /// The default pool without any `[[egress]]`: the system chooses the address.
+    fn lets_the_system_choose(&self, pool: &str) -> bool {
+        pool == DEFAULT_POOL && !self.egress.iter().any(|one| one.pool == DEFAULT_POOL)
     }
 
     /// Which site's rules hold: the recipient domain's own, else the first one that an MX host matches.
-    fn site(&self, destination: &Destination, hosts: &[DomainName]) -> SiteRules {
-        if let Some(rules) = destination.site {
-            return rules;
-        }
+    fn rules(&self, destination: &Destination, hosts: &[DomainName]) -> SiteRules {
+        destination.rules.unwrap_or_else(|| self.site_of(hosts).map(rules_of).unwrap_or_default())
+    }
+
+    fn site_of(&self, hosts: &[DomainName]) -> Option<&Site> {
         let matches = |site: &&Site| hosts.iter().any(|host| site.match_mx.iter().any(|mx| mx.matches(host)));
-        self.delivery.sites.iter().find(matches).map(rules_of).unwrap_or_default()
+        self.delivery.sites.iter().find(matches)
     }
 
     fn limits(&self, rules: &SiteRules) -> DestinationLimits {
@@ -139,6 +135,7 @@ pub struct Courier {
     mta_sts: MtaSts,
     book: Arc<Book>,
     dead: Arc<DeadAddresses>,
+    sources: Sources,
     /// The MX hosts that each domain had last, so that [`Courier::limits_for`] need not ask DNS.
     seen: Mutex<HashMap<DomainName, Arc<[DomainName]>>>,
 }
@@ -165,8 +162,9 @@ impl Courier {
         let pool = Pool::new(parts.delivery.connections.max(1));
         let parts = RwLock::new(Arc::new(parts));
         let mta_sts = MtaSts::new(Arc::clone(&resolver), Arc::clone(&clock), Arc::clone(&ledger));
-        let (book, dead) = (Arc::new(Book::open(Arc::clone(&ledger))), Arc::new(DeadAddresses::open(ledger)));
-        Self { parts, resolver, dialer, clock, pool, mta_sts, book, dead, seen: Mutex::default() }
+        let (book, dead) = (Book::open(Arc::clone(&ledger)), DeadAddresses::open(Arc::clone(&ledger)));
+        let (book, dead, sources) = (Arc::new(book), Arc::new(dead), Sources::open(ledger));
+        Self { parts, resolver, dialer, clock, pool, mta_sts, book, dead, sources, seen: Mutex::default() }
     }
 
     /// A courier of the parts that delivery uses, for its tests.
@@ -199,30 +197,58 @@ impl Courier {
         Arc::clone(&self.parts.read())
     }
 
-    /// Where mail for a domain goes: a route, or its MX. No look-up, no waiting.
+    /// Where mail for a domain goes: a route, or its MX. No look-up, no waiting: the site is told if the domain's MX
+    /// hosts were seen before.
     pub fn destination(&self, domain: &DomainName) -> Destination {
         let parts = self.parts();
-        let place = parts.delivery.sites.iter().position(|site| site.match_domain.iter().any(|p| p.matches(domain)));
-        let site = place.map(|place| rules_of(&parts.delivery.sites[place]));
-        let route = parts.delivery.routes.iter().find(|route| route.domain.matches(domain));
-        match route {
-            None => Destination { key: domain.as_str().to_owned(), kind: DestinationKind::Mx(domain.clone()), site },
-            Some(route) => {
-                let level = route.tls.map(super::tls_policy::level_name).unwrap_or_default();
-                // Two domains on one route share it only if the same rules hold for both.
-                let rules = place.map(|place| place.to_string()).unwrap_or_default();
-                let key = format!("route/{}:{}/{level}/{rules}", route.host, route.port);
-                let kind = DestinationKind::Route { host: route.host.clone(), port: route.port, tls: route.tls };
-                Destination { key, kind, site }
+        let sites = &parts.delivery.sites;
+        let place = sites.iter().position(|site| site.match_domain.iter().any(|p| p.matches(domain)));
+        let by_domain = place.map(|place| &sites[place]);
+        let rules = by_domain.map(rules_of);
+        let Some(route) = parts.delivery.routes.iter().find(|route| route.domain.matches(domain)) else {
+            let known = self.seen.lock().get(domain).cloned();
+            let by_hosts = known.as_deref().and_then(|hosts| parts.site_of(hosts));
+            let site = match by_domain.or(by_hosts) {
+                Some(site) if site.together => Some(format!("{GROUP}{}", site.name)),
+                // Two domains on the same hosts share them only if the same rules hold for both.
+                Some(site) => known.map(|hosts| format!("{} ({})", plan::site_name(&hosts), site.name)),
+                None => known.map(|hosts| plan::site_name(&hosts)),
+            };
+            let (key, kind) = (domain.as_str().to_owned(), DestinationKind::Mx(domain.clone()));
+            return Destination { key, kind, rules, site: site.map(Into::into) };
+        };
+        let level = route.tls.map(super::tls_policy::level_name).unwrap_or_default();
+        let place = place.map(|place| place.to_string()).unwrap_or_default();
+        let key = format!("route/{}:{}/{level}/{place}", route.host, route.port);
+        let site = by_domain.filter(|site| site.together).map(|site| format!("{GROUP}{}", site.name));
+        let site = Some(site.unwrap_or_else(|| key.clone()).into());
+        let kind = DestinationKind::Route { host: route.host.clone(), port: route.port, tls: route.tls };
+        Destination { key, kind, rules, site }
+    }
+
+    /// The same with its site, for which the MX hosts are looked up if need be. Without one if DNS fails.
+    pub async fn locate(&self, domain: &DomainName) -> Destination {
+        let destination = self.destination(domain);
+        if destination.site.is_some() {
+            return destination;
+        }
+        let parts = self.parts();
+        match targets::mx_hosts(&*self.resolver, domain, &parts.surroundings).await {
+            Ok(set) => {
+                self.remember_hosts(domain, set.names);
+                self.destination(domain)
             }
+            Err(_) => destination,
         }
     }
 
-    /// The limits of a destination. `match_mx` counts from the first delivery on, when its MX hosts are known.
+    /// The limits of a destination. One connection while its site is not known.
     pub fn limits_for(&self, destination: &Destination) -> DestinationLimits {
         let parts = self.parts();
         let hosts = self.known_hosts(destination);
-        parts.limits(&parts.site(destination, &hosts))
+        let limits = parts.limits(&parts.rules(destination, &hosts));
+        let connections = if destination.site.is_some() { limits.connections } else { 1 };
+        DestinationLimits { connections, ..limits }
     }
 
     fn known_hosts(&self, destination: &Destination) -> Arc<[DomainName]> {
@@ -232,18 +258,17 @@ impl Courier {
         }
     }
 
-    fn remember_hosts(&self, domain: &DomainName, hosts: &[MxHost]) -> Arc<[DomainName]> {
+    fn remember_hosts(&self, domain: &DomainName, names: Vec<DomainName>) -> Arc<[DomainName]> {
         let mut seen = self.seen.lock();
         if let Some(known) = seen.get(domain)
-            && known.len() == hosts.len()
-            && hosts.iter().all(|host| known.contains(&host.name))
+            && **known == *names
         {
             return Arc::clone(known);
         }
         if seen.len() >= REMEMBERED_DOMAINS {
             seen.clear();
         }
-        let names: Arc<[DomainName]> = hosts.iter().map(|host| host.name.clone()).collect();
+        let names: Arc<[DomainName]> = names.into();
         seen.insert(domain.clone(), Arc::clone(&names));
         names
     }
@@ -263,9 +288,12 @@ impl Courier {
         Arc::clone(&self.dead)
     }
 
-    /// Forgets policies that ran out; called now and then. Blocks on the disk.
+    /// Forgets policies that ran out, and writes down what sources took; called now and then. Blocks on the disk.
     pub fn sweep(&self) {
         self.mta_sts.sweep();
+        if let Err(error) = self.sources.save() {
+            emit(&Event::Gateway { state: "ledger", detail: error.to_string() });
+        }
     }
 
     /// Closes idle connections and waits for the farewells (two seconds at most).
@@ -312,6 +340,7 @@ impl Courier {
             failures: Vec::new(),
             turned_away: None,
             failed_by_sts: false,
+            other_family: None,
         };
         let last_word = attempt.run().await;
         let outcomes = attempt.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| last_word.clone()));
@@ -326,6 +355,10 @@ pub use explain::{ExplainedHost, Problem, RouteExplanation};
 impl crate::schedule::Delivery for Courier {
     fn destination(&self, domain: &DomainName) -> Destination {
         self.destination(domain)
+    }
+
+    async fn locate(&self, domain: &DomainName) -> Destination {
+        self.locate(domain).await
     }
 
     fn limits(&self, destination: &Destination) -> DestinationLimits {

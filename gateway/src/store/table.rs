@@ -3,19 +3,25 @@
 //! changes it, in the journal's order and only after the sync, so that a checkpoint of the table is a state that the
 //! journal really went through.
 
+mod space;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::catalogue::{Catalogue, Marks};
 use super::record::{self, Entry};
 pub use super::summary::{Agenda, Location, Position, Summary, Waits};
+use super::tally::Tally;
 use super::{LetterRecord, Transition};
 use crate::clock::Timestamp;
 use crate::ids::{LetterId, TenantId};
 
 /// How long an idempotency key is remembered (INTERFACES §3).
 pub const KEY_LIFE: Duration = Duration::from_hours(24);
+/// How often it is looked whether keys have become too old; they mean nothing from their end on, whenever they go.
+const KEY_SWEEP: Duration = Duration::from_mins(10);
 
 /// The parts of a letter that are in memory only while they are needed.
 #[derive(Debug)]
@@ -27,8 +33,10 @@ struct Loaded {
 
 /// A letter with something left to do.
 #[derive(Debug)]
-struct Live {
-    summary: Summary,
+pub(super) struct Live {
+    pub(super) summary: Summary,
+    /// What its recipients are found by.
+    pub(super) marks: Marks,
     loaded: Option<Box<Loaded>>,
     /// Has the index heard of it?
     indexed: bool,
@@ -110,11 +118,17 @@ pub struct Changes {
 #[derive(Debug, Default)]
 pub struct Table {
     letters: BTreeMap<LetterId, Live>,
+    pub(super) catalogue: Catalogue,
+    tally: Tally,
     segments: BTreeMap<u64, SegmentUse>,
     dirty: HashSet<LetterId>,
     removed: Vec<LetterId>,
     keys: HashMap<(TenantId, String), (LetterId, Timestamp)>,
     fresh_keys: Vec<(TenantId, String)>,
+    /// Not before this is it looked again whether keys have become too old.
+    keys_due: Timestamp,
+    /// How far the look for living letters of this segment has come.
+    looked: Option<(u64, LetterId)>,
     position: Position,
     hot_octets: usize,
     hot_budget: usize,
@@ -129,12 +143,18 @@ impl Table {
     /// Puts a letter of the index in, at the start.
     pub fn restore(&mut self, id: LetterId, summary: Summary) {
         self.count(&summary.location, true);
-        self.letters.insert(id, Live { summary, loaded: None, indexed: true });
+        self.tally.add(id, summary.waits);
+        self.letters.insert(id, Live { summary, marks: Marks::default(), loaded: None, indexed: true });
     }
 
     /// Takes in what recovery read, while this table already took new letters: their ids are all new.
     pub fn absorb(&mut self, mut recovered: Self) {
+        for live in recovered.letters.values_mut() {
+            // Its numbers are those of the other catalogue.
+            live.marks = Marks::default();
+        }
         self.letters.append(&mut recovered.letters);
+        self.tally.absorb(recovered.tally);
         for (number, usage) in recovered.segments {
             let here = self.segments.entry(number).or_default();
             here.letters += usage.letters;
@@ -210,8 +230,9 @@ impl Table {
         let hot = hot.filter(|hot| self.hot_octets + hot.len() <= self.hot_budget);
         self.hot_octets += hot.as_ref().map_or(0, Bytes::len);
         self.count(&location, true);
-        let summary = Summary::of(&record, location);
-        self.letters.insert(id, Live { summary, loaded: Some(Box::new(Loaded { record, hot })), indexed });
+        let (summary, marks) = (Summary::of(&record, location), self.catalogue.mark(&record));
+        self.tally.add(id, summary.waits);
+        self.letters.insert(id, Live { summary, marks, loaded: Some(Box::new(Loaded { record, hot })), indexed });
         self.dirty.insert(id);
     }
 
@@ -223,6 +244,8 @@ impl Table {
         let old = self.letters.remove(&id)?;
         self.cool(old.loaded.as_deref());
         self.count(&old.summary.location, false);
+        self.tally.remove(id, old.summary.waits);
+        self.catalogue.unmark(&old.marks);
         self.dirty.remove(&id);
         Some(old)
     }
@@ -231,10 +254,15 @@ impl Table {
         let Some(live) = self.letters.get_mut(&id) else { return };
         let Some(loaded) = live.loaded.as_deref_mut() else { return };
         record::apply(&mut loaded.record, transitions, delay_notified);
+        let before = live.summary.waits;
         live.summary = Summary::of(&loaded.record, live.summary.location);
+        live.marks.refresh(&loaded.record.states);
+        let (after, ended) = (live.summary.waits, record::ended(&loaded.record));
         self.hot_octets -= loaded.hot.take().map_or(0, |hot| hot.len());
         self.dirty.insert(id);
-        if record::ended(&loaded.record)
+        self.tally.remove(id, before);
+        self.tally.add(id, after);
+        if ended
             && let Some(old) = self.remove(id)
             && old.indexed
         {
@@ -242,8 +270,18 @@ impl Table {
         }
     }
 
+    /// Notes the recipients of a letter whose record was read.
+    pub fn note(&mut self, record: &LetterRecord) {
+        if let Some(live) = self.letters.get_mut(&record.id)
+            && live.marks.known().is_none()
+        {
+            live.marks = self.catalogue.mark(record);
+        }
+    }
+
     /// Puts the record of a letter, as the index has it, back into memory: it is about to change.
     pub fn reload(&mut self, record: LetterRecord) {
+        self.note(&record);
         if let Some(live) = self.letters.get_mut(&record.id)
             && live.loaded.is_none()
         {
@@ -285,7 +323,7 @@ impl Table {
         self.from(after).map(|(id, _)| *id)
     }
 
-    fn from(&self, after: Option<LetterId>) -> impl Iterator<Item = (&LetterId, &Live)> {
+    pub(super) fn from(&self, after: Option<LetterId>) -> impl Iterator<Item = (&LetterId, &Live)> {
         use std::ops::Bound;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.letters.range((from, Bound::Unbounded))
@@ -298,15 +336,7 @@ impl Table {
 
     /// Counts for the gauges.
     pub fn waits(&self) -> Waits {
-        let mut waits = Waits::default();
-        for (id, live) in &self.letters {
-            for (place, count) in live.summary.waits.iter().enumerate().filter(|(_, count)| **count > 0) {
-                waits.recipients[place] += usize::from(*count);
-                // Ids are in the order of acceptance.
-                waits.oldest[place].get_or_insert(id.accepted_at());
-            }
-        }
-        waits
+        self.tally.waits()
     }
 
     /// How many letters live.
@@ -322,6 +352,10 @@ impl Table {
 
     /// Forgets idempotency keys that are too old; those that the index may know.
     pub fn expire_keys(&mut self, now: Timestamp) -> Vec<(TenantId, String)> {
+        if now < self.keys_due {
+            return Vec::new();
+        }
+        self.keys_due = now + KEY_SWEEP;
         let old: Vec<_> = self.keys.iter().filter(|(_, (_, end))| *end <= now).map(|(key, _)| key.clone()).collect();
         for key in &old {
             self.keys.remove(key);
@@ -371,37 +405,5 @@ impl Table {
         let ended = changes.upserts.iter().map(|(record, _)| record.id).filter(|id| !self.letters.contains_key(id));
         self.removed.extend(changes.removals.iter().copied().chain(ended));
         self.fresh_keys.extend(changes.keys.into_iter().map(|(key, _)| key));
-    }
-
-    /// The oldest segments that hold nothing alive and lie before `checkpoint`, to be unlinked in this order.
-    ///
-    /// Only a prefix: a settlement in a later segment must not go before the letter that it ends.
-    pub fn dead_prefix(&self, checkpoint: Position) -> Vec<u64> {
-        let dead = |(number, usage): &(&u64, &SegmentUse)| usage.letters == 0 && **number < checkpoint.segment;
-        self.segments.iter().take_while(dead).map(|(number, _)| *number).collect()
-    }
-
-    /// A segment is gone.
-    pub fn forget_segment(&mut self, number: u64) {
-        self.segments.remove(&number);
-    }
-
-    /// The oldest segment's living letters, if the journal holds more than `slack` dead octets and less than half
-    /// of that segment lives: worth moving to the front so that the space comes back.
-    pub fn worth_moving(&self, slack: u64, at_most: usize) -> Vec<LetterId> {
-        let total: u64 = self.segments.values().map(|usage| usage.length).sum();
-        let living: u64 = self.segments.values().map(|usage| usage.octets).sum();
-        let Some((number, oldest)) = self.segments.iter().next() else { return Vec::new() };
-        if *number == self.position.segment || total - living.min(total) < slack || oldest.octets * 2 > oldest.length {
-            return Vec::new();
-        }
-        let inside = |(_, live): &(&LetterId, &Live)| u64::from(live.summary.location.segment) == *number;
-        self.letters.iter().filter(inside).take(at_most).map(|(id, _)| *id).collect()
-    }
-
-    /// Octets of the journal on disk, and of living frames in it.
-    pub fn octets(&self) -> (u64, u64) {
-        let sum = |f: fn(&SegmentUse) -> u64| self.segments.values().map(f).sum();
-        (sum(|usage| usage.length), sum(|usage| usage.octets))
     }
 }

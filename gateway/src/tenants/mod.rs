@@ -2,14 +2,17 @@
 
 pub mod audit;
 mod claim;
+pub mod delegation;
 mod directory;
 mod dkim_key;
 mod draft;
 mod error;
+pub mod quota;
 mod read;
 mod records;
 mod registry;
 pub mod secret;
+mod sight;
 pub mod steward;
 #[cfg(test)]
 mod tests;
@@ -29,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::TenantId;
-use crate::message::DomainName;
+use crate::message::{DomainName, Mailbox};
 use crate::redact;
 use crate::sign::TlsLevel;
 
@@ -55,10 +58,23 @@ pub struct TenantPolicy {
     pub subdomains: bool,
     /// Where MAIL FROM is rewritten to, so that SPF aligns.
     pub return_path: Option<DomainName>,
+    /// The URI of the logo that BIMI shows beside its mail: `https:`, an SVG.
+    pub logo: Option<String>,
+    /// Mail to this address is a post for its help center.
+    pub posts_address: Option<Mailbox>,
     /// Redaction.
     pub redaction: Option<redact::Policy>,
     /// The least TLS for its mail.
     pub tls: Option<TlsLevel>,
+    /// The pool of source addresses that its letters leave from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress_pool: Option<String>,
+    /// Recipients that it may submit in an hour; `None` is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipients_per_hour: Option<u64>,
+    /// Recipients that it may submit in a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipients_per_day: Option<u64>,
 }
 
 /// A domain that a tenant may send as.
@@ -73,6 +89,9 @@ pub struct TenantDomain {
     /// Why it is.
     #[serde(default)]
     pub proof: Proof,
+    /// Its label in the operator's zone, if its key records are delegated.
+    #[serde(default)]
+    pub delegated: Option<String>,
 }
 
 /// What SCRAM-SHA-256 needs of a secret (RFC 5802 §3, RFC 7677); the secret cannot be had back from it.
