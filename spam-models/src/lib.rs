@@ -22,6 +22,7 @@ pub mod corpus;
 pub mod evaluate;
 mod features;
 pub mod ftrl;
+mod learn;
 mod logits;
 pub mod model;
 mod post;

@@ -32,7 +32,7 @@ pub struct Step {
 
 /// P(spam) with what a tenant learned.
 fn score(model: &Model, tenant: &Adaptation, features: &Features) -> (f64, f64) {
-    let base = model.card().calibration.apply(logits(model, features, |_, _| {}));
+    let base = model.card().calibration.apply(logits(model, features, |_, _| {}).0);
     (probability(base), probability(base + tenant.shift(features)))
 }
 
@@ -85,10 +85,13 @@ pub struct Poisoning {
     pub ham_not_published: f64,
     /// How far the decisions were followed in the end.
     pub standing: Standing,
+    /// Of what was learned; equal digests are equal states.
+    pub digest: String,
 }
 
 /// Teaches one tenant the first thousand of `decided`: honestly, with 5 % wrong, with a careless afternoon of a
-/// hundred wrong ones, and with one author's spam called ham a hundred times; measures each on `others`.
+/// hundred wrong ones, with a hundred wrong ones taken back, and with one author's spam called ham a hundred times; measures
+/// each on `others`.
 pub fn poisoning(model: &Model, decided: &[Sample], others: &[Sample]) -> Vec<Poisoning> {
     let decided = &decided[..decided.len().min(1000)];
     let flip = |label: Label| if label == Label::Spam { Label::Ham } else { Label::Spam };
@@ -101,7 +104,8 @@ pub fn poisoning(model: &Model, decided: &[Sample], others: &[Sample]) -> Vec<Po
         let ham = rows.iter().filter(|(_, spam)| !spam).count().max(1) as f64;
         let stopped = rows.iter().filter(|(p, spam)| !spam && *p >= model.card().publish_below).count() as f64;
         if let Some(figures) = Figures::of(&rows) {
-            out.push(Poisoning { what, figures, ham_not_published: stopped / ham, standing: tenant.standing() });
+            let (standing, digest) = (tenant.standing(), tenant.digest());
+            out.push(Poisoning { what, figures, ham_not_published: stopped / ham, standing, digest });
         }
     };
     measure("no decisions", &Adaptation::new());
@@ -114,17 +118,29 @@ pub fn poisoning(model: &Model, decided: &[Sample], others: &[Sample]) -> Vec<Po
         tenant.learn_all(model, lessons);
         tenant
     };
-    measure("1,000 honest decisions", &teach(&|_, _| false));
+    let honest = teach(&|_, _| false);
+    measure("1,000 honest decisions", &honest);
     measure("5 % of them wrong", &teach(&|_, sample| Dice::of(9, &sample.post.id).percent(5)));
     measure("a careless afternoon: 100 in a row wrong", &teach(&|number, _| (400..500).contains(&number)));
-    let mut hostile = teach(&|_, _| false);
+    let again = |sample: &Sample| {
+        let mut sample = sample.clone();
+        sample.post.id.insert_str(0, "again-");
+        sample
+    };
+    let wrong: Vec<Sample> = decided.iter().take(100).map(again).collect();
+    let mut undone = honest.clone();
+    undone.learn_all(model, wrong.iter().enumerate().map(|(n, sample)| decision(sample, flip(sample.label), 1000 + n)));
+    for sample in &wrong {
+        undone.unlearn(&sample.post.id);
+    }
+    measure("100 wrong ones on top, taken back", &undone);
+    let mut hostile = honest;
     let spam: Vec<Sample> = decided
         .iter()
         .filter(|sample| sample.label == Label::Spam)
         .take(100)
         .map(|sample| {
-            let mut sample = sample.clone();
-            sample.post.id.insert_str(0, "again-");
+            let mut sample = again(sample);
             sample.post.author = Some("the hostile author".to_owned());
             sample
         })

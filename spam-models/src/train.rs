@@ -10,8 +10,9 @@ use crate::attack::Attack;
 use crate::calibrate::Calibration;
 use crate::corpus::Sample;
 use crate::features::Features;
-use crate::ftrl::{Dice, Example, Ftrl, Rates};
-use crate::logits::{Exact, Logits, logits};
+use crate::ftrl::Dice;
+use crate::learn::{Effort, Example, learn};
+use crate::logits::{Logits, logits};
 use crate::model::{Card, Model};
 use crate::post::{Label, Post};
 
@@ -20,19 +21,18 @@ use crate::post::{Label, Post};
 pub struct Plan {
     /// log2 of the number of weights.
     pub bits: u32,
-    /// The learner's constants.
-    pub rates: Rates,
-    /// Passes over the examples.
+    /// Runs of each learner that are averaged.
+    pub runs: usize,
+    /// Passes of each run over the examples.
     pub epochs: usize,
     /// Percent of the spam that is learned in a disguise as well, and of the ham.
     pub disguised: [usize; 2],
     /// Percent of the spam that is learned among ham as well, and of the ham that is learned beside other ham.
     pub mixed: [usize; 2],
-    /// Percent of the posts of which one stretch is learned alone: a stretch of ham is ham, and spam of one stretch is
-    /// spam without its structure too.
-    pub stretches: usize,
-    /// Weight of stuffed posts in the calibration.
-    pub stuffed: f64,
+    /// Percent of the spam that the calibration sees among ham as well, and of the ham beside other ham.
+    pub stuffed: [usize; 2],
+    /// What such a post counts there.
+    pub stuffed_weight: f64,
     /// Seed of shuffles and disguises.
     pub seed: u64,
     /// Parts that the posts are cut in to calibrate: each is scored by a model of the others.
@@ -44,13 +44,13 @@ pub struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         Self {
-            bits: 22,
-            rates: Rates::default(),
-            epochs: 2,
-            disguised: [20, 3],
-            mixed: [15, 3],
-            stretches: 10,
-            stuffed: 0.3,
+            bits: 21,
+            runs: 2,
+            epochs: 5,
+            disguised: [60, 10],
+            mixed: [40, 10],
+            stuffed: [100, 12],
+            stuffed_weight: 0.3,
             seed: 5,
             folds: 3,
             version: "1".to_owned(),
@@ -90,7 +90,7 @@ pub fn train(samples: &[Sample], plan: &Plan, progress: &mut dyn FnMut(&str)) ->
     let calibration =
         if plan.folds > 1 { calibrate(samples, &prepared, plan, &mixer, progress) } else { Calibration::PLAIN };
     progress("learning from all posts");
-    let weights = learn(&prepared.iter().collect::<Vec<_>>(), plan);
+    let (weights, steps) = learn(&examples_of(prepared.iter()), &plan.effort());
     let mut corpora: Vec<String> = samples.iter().map(|sample| sample.corpus.clone()).collect();
     corpora.sort();
     corpora.dedup();
@@ -105,7 +105,7 @@ pub fn train(samples: &[Sample], plan: &Plan, progress: &mut dyn FnMut(&str)) ->
         spam_above: 0.97,
         calibration,
     };
-    Ok(Model::from_weights(card, &weights.weights))
+    Ok(Model::from_weights(card, &weights.weights, &steps))
 }
 
 /// SHA-256 over every post and label in order, in hex.
@@ -134,32 +134,29 @@ impl<'a> Mixer<'a> {
     }
 }
 
+impl Plan {
+    fn effort(&self) -> Effort {
+        Effort { bits: self.bits, runs: self.runs, epochs: self.epochs, seed: self.seed }
+    }
+}
+
+fn examples_of<'a>(posts: impl Iterator<Item = &'a Prepared>) -> Vec<&'a Example> {
+    posts.flat_map(|post| &post.examples).collect()
+}
+
 fn prepare(sample: &Sample, plan: &Plan, mixer: &Mixer<'_>) -> Prepared {
     let mut dice = Dice::of(plan.seed, &format!("{}/{}", sample.corpus, sample.post.id));
     let spam = sample.label == Label::Spam;
     let class = usize::from(!spam);
-    let example = |post: &Post, weight: f32| Example { hashes: Features::of(post).distinct(), spam, weight };
-    let mut examples = vec![example(&sample.post, 1.0)];
+    let example = |post: &Post| Example::of(&Features::of(post), spam);
+    let mut examples = vec![example(&sample.post)];
     if dice.percent(plan.disguised[class]) {
-        examples.push(example(&disguised(&sample.post, &mut dice, mixer), 1.0));
+        examples.push(example(&disguised(&sample.post, &mut dice, mixer)));
     }
     if dice.percent(plan.mixed[class]) {
-        examples.push(example(&among_ham(&sample.post, &mut dice, mixer), 1.0));
-    }
-    if dice.percent(plan.stretches) {
-        examples.extend(stretch(&Features::of(&sample.post), spam, &mut dice));
+        examples.push(example(&among_ham(&sample.post, &mut dice, mixer)));
     }
     Prepared { examples, group: Dice::of(0, &sample.group()).roll() }
-}
-
-/// One stretch of a post by its tokens alone, as the worst stretch of a post is scored.
-fn stretch(features: &Features, spam: bool, dice: &mut Dice) -> Option<Example> {
-    // Which stretch of a long spam post is the spam, nobody said.
-    if features.segments == 0 || (spam && features.segments > 1) {
-        return None;
-    }
-    let hashes = features.stretch(dice.below(features.segments as usize) as u32);
-    (!hashes.is_empty()).then_some(Example { hashes, spam, weight: 1.0 })
 }
 
 /// The post in one of the disguises that change letters.
@@ -181,19 +178,6 @@ fn among_ham(post: &Post, dice: &mut Dice, mixer: &Mixer<'_>) -> Post {
     Post { text, ..post.clone() }
 }
 
-fn learn(prepared: &[&Prepared], plan: &Plan) -> Exact {
-    let mut order: Vec<&Example> = prepared.iter().flat_map(|post| &post.examples).collect();
-    let mut dice = Dice::new(plan.seed);
-    let mut learner = Ftrl::new(plan.bits, plan.rates);
-    for _ in 0..plan.epochs {
-        dice.shuffle(&mut order);
-        for example in &order {
-            learner.learn(example);
-        }
-    }
-    Exact { bits: plan.bits, weights: learner.weights() }
-}
-
 /// Scores every post by a model that has not seen it or its like, and fits the calibration on that.
 fn calibrate(
     samples: &[Sample],
@@ -206,16 +190,15 @@ fn calibrate(
     for fold in 0..plan.folds {
         progress(&format!("calibrating, part {} of {}", fold + 1, plan.folds));
         let held = |post: &Prepared| post.group % plan.folds as u64 == fold as u64;
-        let learned: Vec<&Prepared> = prepared.iter().filter(|post| !held(post)).collect();
-        let weights = learn(&learned, plan);
+        let (weights, _) = learn(&examples_of(prepared.iter().filter(|post| !held(post))), &plan.effort());
+        let score = |post: &Post| logits(&weights, &Features::of(post), |_, _| {}).0;
         for (sample, _) in samples.iter().zip(prepared).filter(|(_, post)| held(post)) {
             let spam = sample.label == Label::Spam;
-            scored.push((logits(&weights, &Features::of(&sample.post), |_, _| {}), spam, 1.0));
+            scored.push((score(&sample.post), spam, 1.0));
             let mut dice = Dice::of(plan.seed + 1, &sample.post.id);
             // Long posts are few in the corpora, and stuffed ones are not in them at all.
-            if dice.percent(30) {
-                let stuffed = among_ham(&sample.post, &mut dice, mixer);
-                scored.push((logits(&weights, &Features::of(&stuffed), |_, _| {}), spam, plan.stuffed));
+            if dice.percent(plan.stuffed[usize::from(!spam)]) {
+                scored.push((score(&among_ham(&sample.post, &mut dice, mixer)), spam, plan.stuffed_weight));
             }
         }
     }

@@ -95,9 +95,10 @@ my $sa = Mail::SpamAssassin->new({ dont_copy_prefs => 1, local_tests_only => 1, 
     "bayes_min_spam_num 1\nbayes_auto_learn 0\nbayes_auto_expire 0\nbayes_learn_to_journal 0\nlock_method flock\n" .
     "loadplugin Mail::SpamAssassin::Plugin::Bayes\n" });
 $sa->init(1); $sa->init_learner({});
+my ($bayes) = grep { ref eq 'Mail::SpamAssassin::Plugin::Bayes' } @{$sa->{plugins}{plugins}};
 local $/ = "\nFrom a\@example.com "; open my $in, '<', $path or die; my $started = time;
 while (my $mail = <$in>) { chomp $mail; $mail =~ s/^[^\n]*\n//; my $message = $sa->parse($mail, 1);
-    if ($mode eq 'score') { my $status = $sa->{bayes_scanner} ? $sa->{bayes_scanner}->scan(Mail::SpamAssassin::PerMsgStatus->new($sa, $message), $message) : undef;
+    if ($mode eq 'score') { my $status = $bayes->scan(Mail::SpamAssassin::PerMsgStatus->new($sa, $message), $message);
         print defined $status ? $status : 0.5, "\n"; }
     else { $sa->learn($message, undef, $mode eq 'spam', 0)->finish; } $message->finish; }
 print STDERR time - $started, "\n"; $sa->finish_learner; $sa->finish;

@@ -139,18 +139,19 @@ impl Features {
         out
     }
 
-    /// The distinct hashes of a segment and the one after it, by their tokens alone.
-    pub(crate) fn stretch(&self, segment: u32) -> Vec<u32> {
-        let mut seen = Distinct::with_room_for(self.list.len());
-        let within = |source: Source| match source {
-            Source::Token(at) => (segment..=segment + 1).contains(&self.segment_of[at as usize]),
-            Source::Signal(_) => false,
-        };
-        self.list
-            .iter()
-            .filter(|feature| within(feature.source) && seen.insert(feature.hash))
-            .map(|feature| feature.hash)
-            .collect()
+    /// The distinct hashes of each segment, by its tokens alone.
+    pub(crate) fn distinct_by_segment(&self) -> Vec<Vec<u32>> {
+        let mut out = vec![Vec::new(); self.segments as usize];
+        for feature in &self.list {
+            if let Source::Token(at) = feature.source {
+                out[self.segment_of[at as usize] as usize].push(feature.hash);
+            }
+        }
+        for hashes in &mut out {
+            let mut seen = Distinct::with_room_for(hashes.len());
+            hashes.retain(|&hash| seen.insert(hash));
+        }
+        out
     }
 
     /// Whether a feature is part of what a reader sees.

@@ -14,7 +14,7 @@ use crate::adaptation::Adaptation;
 use crate::calibrate::{Calibration, probability};
 use crate::context;
 use crate::features::Features;
-use crate::logits::{Logits, Weights, logits};
+use crate::logits::{Logits, Weight, Weights, logits};
 use crate::post::{Context, Post, Verdict};
 
 /// Why a model could not be loaded. A retry helps only where the file could not be read.
@@ -78,9 +78,9 @@ pub struct Model {
     /// The card as it was written: numbers read and written again may differ in the last digit, and the digest with them.
     written_card: Vec<u8>,
     digest: String,
-    /// One code a bucket; [`Model::values`] says what it weighs.
-    codes: Vec<u8>,
-    values: [f32; 256],
+    /// The octets of each bucket; [`file::Tables`] says what they weigh.
+    codes: Vec<[u8; file::COLUMNS]>,
+    tables: file::Tables,
 }
 
 impl std::fmt::Debug for Model {
@@ -91,8 +91,8 @@ impl std::fmt::Debug for Model {
 
 impl Weights for Model {
     #[inline]
-    fn weight(&self, hash: u32) -> f32 {
-        self.values[usize::from(self.codes[(hash >> (32 - self.card.bits)) as usize])]
+    fn weight(&self, hash: u32) -> Weight {
+        self.tables.read(self.codes[(hash >> (32 - self.card.bits)) as usize])
     }
 }
 
@@ -123,9 +123,9 @@ impl Model {
         Self::load(&bytes)
     }
 
-    /// Rounds trained weights into a model.
-    pub fn from_weights(card: Card, weights: &[f32]) -> Self {
-        file::round(card, weights)
+    /// Rounds trained weights into a model; `steps` are those of the contrasts they were learned with.
+    pub(crate) fn from_weights(card: Card, weights: &[Weight], steps: &[u8]) -> Self {
+        file::round(card, weights, steps)
     }
 
     /// The model's bytes; [`Model::load`] reads them back.
@@ -155,13 +155,13 @@ impl Model {
     pub fn score_in(&self, post: &Post, context: &Context, tenant: Option<&Adaptation>) -> Verdict {
         let features = Features::of(post);
         let mut shares = reasons::Shares::new(&features);
-        let scores = logits(self, &features, |source, weight| shares.add(source, weight));
+        let (scores, lengths) = logits(self, &features, |source, weight| shares.add(source, weight));
         let base = self.card.calibration.apply(scores);
         let learnt = tenant.map_or(0.0, |tenant| tenant.shift(&features));
         let known = context::shift(context);
         let total = base + learnt + known.iter().map(|reason| reason.weight).sum::<f64>();
         let mut probability = probability(total);
-        let mut reasons = shares.reasons(&features, scores, &self.card.calibration);
+        let mut reasons = shares.reasons(&features, scores, lengths, &self.card.calibration);
         reasons.extend(known);
         reasons.extend(reasons::learnt(learnt));
         if features.extract.cut {
@@ -173,9 +173,9 @@ impl Model {
         Verdict { probability, reasons }
     }
 
-    /// The two scores of a post before calibration, for evaluation.
+    /// The scores of a post before calibration, for evaluation.
     pub fn logits(&self, post: &Post) -> Logits {
-        logits(self, &Features::of(post), |_, _| {})
+        logits(self, &Features::of(post), |_, _| {}).0
     }
 
     /// P(spam) alone.

@@ -1,11 +1,11 @@
 //! Why: the strongest signals of a post, in plain words.
 //!
-//! The model is linear, so a signal's share is exact: the sum of the weights of its features, over the scale of the
-//! post. What several features say of one word is told once, for the word.
+//! The model is linear, so a signal's share is exact: the weights of its features by each learner, over the length of
+//! the post as that learner measures it. What several features say of one word is told once, for the word.
 
 use crate::calibrate::Calibration;
 use crate::features::{Features, Source};
-use crate::logits::Logits;
+use crate::logits::{Lengths, Logits, Weight};
 use crate::post::Reason;
 use crate::text::Class;
 
@@ -14,45 +14,52 @@ const MOST: usize = 8;
 /// Log-odds below which a signal is not worth a person's time.
 const LEAST: f64 = 0.05;
 
-/// The sums of weights by source.
+/// The sums of weights by source, of contrast and plain.
 pub(super) struct Shares {
-    tokens: Vec<f32>,
-    signals: Vec<f32>,
-    count: u32,
+    tokens: Vec<[f32; 2]>,
+    signals: Vec<[f32; 2]>,
 }
 
 impl Shares {
     pub(super) fn new(features: &Features) -> Self {
-        Self { tokens: vec![0.0; features.tokens.list.len()], signals: vec![0.0; features.signals.len()], count: 0 }
+        Self { tokens: vec![[0.0; 2]; features.tokens.list.len()], signals: vec![[0.0; 2]; features.signals.len()] }
     }
 
     #[inline]
-    pub(super) fn add(&mut self, source: Source, weight: f32) {
-        self.count += 1;
-        match source {
-            Source::Token(at) => self.tokens[at as usize] += weight,
-            Source::Signal(at) => self.signals[at as usize] += weight,
-        }
+    pub(super) fn add(&mut self, source: Source, weight: Weight) {
+        let sum = match source {
+            Source::Token(at) => &mut self.tokens[at as usize],
+            Source::Signal(at) => &mut self.signals[at as usize],
+        };
+        sum[0] += weight.contrast;
+        sum[1] += weight.plain;
     }
 
-    pub(super) fn reasons(&self, features: &Features, scores: Logits, calibration: &Calibration) -> Vec<Reason> {
-        let slope = if scores.segments <= 1 { calibration.short[1] } else { calibration.long[1] };
-        let scale = slope / f64::from(self.count.max(1)).sqrt();
+    pub(super) fn reasons(
+        &self,
+        features: &Features,
+        scores: Logits,
+        lengths: Lengths,
+        calibration: &Calibration,
+    ) -> Vec<Reason> {
+        let slopes = calibration.slopes(scores.segments);
+        let scales = [slopes[0] / f64::from(lengths.contrast), slopes[1] / f64::from(lengths.plain)];
+        let share = |sum: [f32; 2]| f64::from(sum[0]) * scales[0] + f64::from(sum[1]) * scales[1];
+        let mut tokens: Vec<(usize, f64)> = self.tokens.iter().map(|&sum| share(sum)).enumerate().collect();
+        tokens.retain(|(_, weight)| *weight != 0.0);
+        tokens.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)));
         let mut out: Vec<Reason> = Vec::new();
-        let mut order: Vec<usize> = (0..self.tokens.len()).filter(|&at| self.tokens[at] != 0.0).collect();
-        order.sort_by(|&a, &b| self.tokens[b].abs().total_cmp(&self.tokens[a].abs()).then(a.cmp(&b)));
-        for at in order.into_iter().take(MOST) {
-            out.push(Reason { signal: token_words(features, at), weight: f64::from(self.tokens[at]) * scale });
+        for (at, weight) in tokens.into_iter().take(MOST) {
+            out.push(Reason { signal: token_words(features, at), weight });
         }
-        for (at, signal) in features.signals.iter().enumerate() {
+        for (signal, &sum) in features.signals.iter().zip(&self.signals) {
             if *signal != crate::features::Signal::Bias {
-                let weight = f64::from(self.signals[at]) * scale;
-                out.push(Reason { signal: signal.words().to_owned(), weight });
+                out.push(Reason { signal: signal.words().to_owned(), weight: share(sum) });
             }
         }
-        if scores.segments > 1 {
-            let weight = calibration.long[2] * f64::from(scores.best - scores.full).max(0.0);
-            out.push(Reason { signal: "one passage is worse than the whole".to_owned(), weight });
+        let stretch = calibration.of_stretch(scores);
+        if stretch > 0.0 {
+            out.push(Reason { signal: "one passage is worse than the whole".to_owned(), weight: stretch });
         }
         out
     }
