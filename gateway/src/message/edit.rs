@@ -25,7 +25,10 @@ pub struct CharEdit {
 
 /// Sorts edits and drops the second of two at one offset.
 pub fn normalise(edits: &mut Vec<CharEdit>) {
-    edits.sort_by_key(|edit| edit.at);
+    // The sort takes memory of its own even where it has nothing to do.
+    if !edits.is_sorted_by_key(|edit| edit.at) {
+        edits.sort_by_key(|edit| edit.at);
+    }
     edits.dedup_by_key(|edit| edit.at);
 }
 

@@ -122,7 +122,7 @@ fn sheet_cells(
         at = end;
         let Some(value) = masked_candidate(&text[start..end]) else { continue };
         // A cell's tag stands before its value, with at most a formula between.
-        let Some(cell) = text[..open].rfind("<c ") else { continue };
+        let Some(cell) = rfind(text, open, "<c ") else { continue };
         let Some(close) = text[cell..].find('>').map(|found| cell + found) else { continue };
         let tag = &text[cell..close];
         let kind = attribute(tag, "t");
@@ -141,6 +141,15 @@ fn sheet_cells(
     Ok(edits)
 }
 
+/// How far a tag is looked for before its value.
+const NEAR: usize = 4096;
+
+/// Where `wanted` stands last before `at`, at most so far away.
+fn rfind(text: &str, at: usize, wanted: &str) -> Option<usize> {
+    let floor = at.saturating_sub(NEAR);
+    memmem::rfind(&text.as_bytes()[floor..at], wanted.as_bytes()).map(|found| floor + found)
+}
+
 fn masked_candidate(value: &str) -> Option<&str> {
     (value.len() >= 5 && value.len() <= 32 && value.starts_with(|c: char| c.is_ascii_digit())).then_some(value)
 }
@@ -157,7 +166,7 @@ fn document_cells(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Resul
         at = end;
         let Some(value) = masked_candidate(&text[start..end]) else { continue };
         let Some(new) = masked(stage, value, &of_cards, place)? else { continue };
-        let Some(open) = text[..found].rfind('<') else { continue };
+        let Some(open) = rfind(text, found, "<") else { continue };
         let close = text[end..].find('>').map_or(text.len(), |found| end + found);
         let tag = &text[open..close];
         for name in ["office:value-type", "calcext:value-type"] {
@@ -190,7 +199,7 @@ impl Stage<'_> {
         if self.allows(digits) {
             return Ok(None);
         }
-        self.hit(place, number.brand, &number.masked, digits, TextOffset(0))?;
+        self.hit(place, number.brand, number.masked.clone(), digits, TextOffset(0))?;
         Ok(Some(number.masked.clone()))
     }
 }
