@@ -27,7 +27,7 @@ fn message(media: &str, transfer: &str, body: &str) -> Vec<u8> {
 }
 
 fn bounded(media: &str, piece: &str) {
-    const SIZE: usize = 3 << 20;
+    const SIZE: usize = 2 << 20;
     let message = message(media, "8bit", &piece.repeat(SIZE / piece.len()));
     if let Some(cost) = cost(&message) {
         assert!(cost <= message.len() * MEMORY_FACTOR, "{cost} bytes for {}", message.len());
@@ -52,7 +52,7 @@ fn numbers_glued_together_stay_within_the_factor() {
 /// No clock is asked: with a square in any of these the test would not end before the runner ends it.
 #[test]
 fn junk_of_every_kind_is_done() {
-    const SIZE: usize = 1 << 20;
+    const SIZE: usize = 200_000;
     let noise: Vec<u8> = (0..SIZE as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let digits: Vec<u8> = noise.iter().map(|byte| if byte % 3 == 0 { byte % 10 + b'0' } else { *byte }).collect();
     for charset in

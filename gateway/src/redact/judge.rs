@@ -208,8 +208,9 @@ impl<'t> Judge<'t> {
     fn judge(&self, window: Window, row: Row) -> Form {
         let (start, end) = self.span(&window);
         let form = if window.first == window.last { self.single(window, row) } else { self.several(window, row) };
-        if form == Form::Never {
-            return form;
+        // The words are found once for a chain, the surroundings for each window.
+        if form == Form::Never || form == Form::CardWord && !self.card_word(&window) {
+            return Form::Never;
         }
         let form = match surroundings::of(self.text, start, end) {
             surroundings::Place::Identifier => return Form::Never,
