@@ -22,7 +22,7 @@ impl Stage<'_> {
                 return Err(Refusal::SignedPart { part: place.part.clone() });
             }
             for cut in [&signed.head, &signed.end] {
-                edits.replace(RawOffset(cut.start)..RawOffset(cut.end), Vec::new());
+                edits.replace(RawOffset(cut.start)..RawOffset(cut.end), b"");
             }
         }
         Ok(edits)

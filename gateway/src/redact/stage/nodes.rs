@@ -82,7 +82,7 @@ pub(super) fn write_back(transfer: Transfer, raw: &[u8], content: &[u8], inner: 
 
 /// A signed multipart becomes a mixed one with the signed part alone.
 pub(super) fn drop_signature(it: &MultipartBody<'_>, parts: &[Range<usize>], edits: &mut EditSet) {
-    edits.replace(RawOffset(parts[0].end)..RawOffset(parts[1].end), Vec::new());
+    edits.replace(RawOffset(parts[0].end)..RawOffset(parts[1].end), b"");
     if let Some(field) = &it.type_field {
         let boundary = String::from_utf8_lossy(it.boundary);
         let value = format!(" multipart/mixed; boundary=\"{boundary}\"");
