@@ -105,7 +105,8 @@ fn attribute<'a>(tag: &'a str, name: &str) -> Option<(usize, &'a str)> {
     Some((start, &tag[start..start + tag[start..].find('"')?]))
 }
 
-/// Numeric cells of a worksheet: `<c r="A1"><v>4111…</v></c>` becomes a cell of type `str`.
+/// Numeric cells of a worksheet: `<c r="A1"><v>4111…</v></c>` becomes a cell of type `str`; and texts that formulas give,
+/// which stand far from the sheet's words for cards.
 fn sheet_cells(
     stage: &mut Stage<'_>,
     content: &[u8],
@@ -126,16 +127,26 @@ fn sheet_cells(
         let Some(close) = text[cell..].find('>').map(|found| cell + found) else { continue };
         let tag = &text[cell..close];
         let kind = attribute(tag, "t");
-        if !matches!(kind, None | Some((_, "n"))) {
+        if !matches!(kind, None | Some((_, "n" | "str"))) {
             continue;
         }
         let Some(new) = masked(stage, value, &of_cards, place)? else { continue };
         match kind {
-            Some((offset, old)) => {
-                edits.replace(RawOffset(cell + offset)..RawOffset(cell + offset + old.len()), *b"str")
+            // A formula's text, and the formula that holds it.
+            Some((_, "str")) => {
+                let formula = text.get(close..open).and_then(|formula| formula.find(value));
+                if let Some(found) = formula.filter(|_| new.len() == value.len()) {
+                    let formula = close + found;
+                    edits.replace(RawOffset(formula)..RawOffset(formula + value.len()), &new);
+                }
             }
-            None => edits.replace(RawOffset(cell + 2)..RawOffset(cell + 2), *b" t=\"str\""),
-        };
+            Some((offset, old)) => {
+                edits.replace(RawOffset(cell + offset)..RawOffset(cell + offset + old.len()), b"str");
+            }
+            None => {
+                edits.replace(RawOffset(cell + 2)..RawOffset(cell + 2), b" t=\"str\"");
+            }
+        }
         edits.replace(RawOffset(start)..RawOffset(end), new.into_bytes());
     }
     Ok(edits)
