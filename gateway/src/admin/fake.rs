@@ -24,6 +24,7 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_442_709_123);
 pub(crate) struct Fake {
     pub(crate) letters: Vec<LetterRecord>,
     pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) suspensions: Mutex<Vec<Suspension>>,
     pub(crate) sick: Option<String>,
     pub(crate) damaged: bool,
 }
@@ -85,6 +86,7 @@ impl Fake {
             routes: self.clone(),
             gateway: self.clone(),
             store: self.clone(),
+            history: Arc::new(crate::history::NoHistory),
         }
     }
 
@@ -156,6 +158,29 @@ impl QueueControl for Fake {
     }
     async fn drain(&self, _: Duration) -> bool {
         true
+    }
+    fn suspended(&self, record: &LetterRecord, _: usize) -> Option<Suspension> {
+        let domain = record.envelope.recipients[0].address.domain();
+        self.suspensions().into_iter().find(|one| one.scope.covers(record.tenant, domain, None))
+    }
+    fn suspensions(&self) -> Vec<Suspension> {
+        self.suspensions.lock().unwrap().clone()
+    }
+    async fn suspend(
+        &self,
+        scope: Scope,
+        span: Option<Duration>,
+        by: &str,
+        reason: &str,
+    ) -> Result<Suspension, StoreError> {
+        let until = span.map(|span| NOW + span);
+        let new = Suspension { scope, since: NOW, until, by: by.into(), reason: reason.into() };
+        self.suspensions.lock().unwrap().push(new.clone());
+        Ok(new)
+    }
+    async fn resume(&self, _: &Scope, _: &str, dry_run: bool) -> Result<Vec<Suspension>, StoreError> {
+        let mut all = self.suspensions.lock().unwrap();
+        Ok(if dry_run { all.clone() } else { std::mem::take(&mut *all) })
     }
 }
 

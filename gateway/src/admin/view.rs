@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{QueueAction, Why};
+use super::{QueueAction, QueueControl, Why};
 use crate::clock::Timestamp;
-use crate::message::ReversePath;
+use crate::history::{Past, RecipientTimeline, Step};
+use crate::ids::LetterId;
+use crate::message::{Mailbox, ReversePath};
 use crate::observe::EvidenceView;
 use crate::store::{LetterRecord, RecipientState};
 
@@ -27,6 +29,9 @@ pub struct LetterView {
     pub size: u64,
     /// Is it a notice of our own?
     pub notice: bool,
+    /// Does it still wait in the queue? Else this is what the history knows.
+    #[serde(default)]
+    pub queued: bool,
     /// `transactional` or `bulk`.
     pub stream: String,
     /// Its tags.
@@ -52,6 +57,9 @@ pub struct RecipientView {
     pub by: Option<String>,
     /// Why it was held or dropped.
     pub reason: Option<String>,
+    /// The suspension that keeps it from being attempted, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
 }
 
 impl LetterView {
@@ -70,6 +78,7 @@ impl LetterView {
             subject: record.subject.clone(),
             size: record.size,
             notice: record.notice,
+            queued: true,
             stream: match record.options.stream {
                 crate::sign::MailStream::Transactional => "transactional".into(),
                 crate::sign::MailStream::Bulk => "bulk".into(),
@@ -78,6 +87,51 @@ impl LetterView {
             recipients: recipients
                 .map(|(recipient, state)| RecipientView::new(recipient.address.to_string(), state))
                 .collect(),
+        }
+    }
+}
+
+impl LetterView {
+    /// With the suspensions that hold.
+    #[must_use]
+    pub fn with_suspensions(mut self, record: &LetterRecord, queue: &dyn QueueControl) -> Self {
+        for (at, recipient) in self.recipients.iter_mut().enumerate() {
+            recipient.suspended = queue.suspended(record, at).map(|one| one.words());
+        }
+        self
+    }
+
+    /// A letter that has left the queue, from what is remembered of it.
+    pub fn of_past(id: LetterId, past: &Past, tenant: String) -> Self {
+        let known = past.acceptance();
+        let from = known.map(|known| match &known.envelope.reverse_path {
+            ReversePath::Null => "<>".to_owned(),
+            ReversePath::Mailbox(mailbox) => mailbox.to_string(),
+        });
+        let accepted = id.accepted_at().to_rfc3339();
+        let recipient = |address: &Mailbox| RecipientView {
+            address: address.to_string(),
+            state: past.last_state(address).unwrap_or("unknown").to_owned(),
+            attempts: past.attempts(address).map(|attempt| attempt.number).max().filter(|number| *number > 0),
+            next_attempt: None,
+            last: past.attempts(address).last().map(|attempt| EvidenceView::from(&attempt.evidence)),
+            by: None,
+            reason: None,
+            suspended: None,
+        };
+        Self {
+            id: id.to_string(),
+            tenant,
+            expires: known.map_or_else(|| accepted.clone(), |known| known.expires.to_rfc3339()),
+            accepted,
+            from: from.unwrap_or_default(),
+            subject: known.map(|known| known.subject.clone()).unwrap_or_default(),
+            size: known.map_or(0, |known| known.size),
+            notice: known.is_none_or(|known| known.envelope.reverse_path == ReversePath::Null),
+            queued: false,
+            stream: String::new(),
+            tags: Vec::new(),
+            recipients: past.addresses().iter().map(recipient).collect(),
         }
     }
 }
@@ -92,6 +146,7 @@ impl RecipientView {
             last: None,
             by: None,
             reason: None,
+            suspended: None,
         };
         match state {
             RecipientState::Waiting { next, attempts, last } => {
@@ -135,6 +190,28 @@ pub struct WhyView {
     pub last: Option<EvidenceView>,
     /// When it is given up, in RFC 3339.
     pub expires: String,
+    /// Everything that happened, and what comes next.
+    #[serde(default)]
+    pub timeline: Vec<Step>,
+}
+
+impl WhyView {
+    /// Of a letter that has left the queue.
+    pub fn of_past(recipient: &RecipientTimeline, expires: String) -> Self {
+        let end = recipient.steps.iter().rev().find(|step| step.event == recipient.state);
+        Self {
+            recipient: recipient.address.clone(),
+            state: recipient.state.clone(),
+            in_flight: false,
+            next_attempt: None,
+            attempts: recipient.steps.iter().filter_map(|step| step.attempt).max().unwrap_or(0),
+            reason: end
+                .map_or_else(|| "it has left the queue".to_owned(), |step| format!("{} at {}", step.event, step.at)),
+            last: recipient.steps.iter().rev().find_map(|step| step.evidence.clone()),
+            expires,
+            timeline: recipient.steps.clone(),
+        }
+    }
 }
 
 impl From<&Why> for WhyView {
@@ -148,6 +225,7 @@ impl From<&Why> for WhyView {
             reason: why.reason.clone(),
             last: why.last.as_ref().map(EvidenceView::from),
             expires: why.expires.to_rfc3339(),
+            timeline: Vec::new(),
         }
     }
 }

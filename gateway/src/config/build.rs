@@ -8,6 +8,7 @@ use super::{
     AddressDetail, Config, Delivery, DialogueTimeouts, Dkim, Dns, DomainPattern, Egress, Limits, Listener,
     ListenerKind, ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles, TlsReport,
 };
+use crate::deliver::shaping::built_in_sites;
 use crate::message::DomainName;
 use crate::redact;
 use crate::sign::TlsLevel;
@@ -130,6 +131,7 @@ fn queue(values: &Values) -> Queue {
         retry: section.list("retry", |value| if let Value::Span(span) = value { Some(*span) } else { None }),
         expire_after: section.span("expire_after"),
         warn_after: section.span("warn_after"),
+        history: section.span("history"),
         reserve_free: section.integer("reserve_free"),
     }
 }
@@ -142,7 +144,7 @@ fn delivery(values: &Values) -> Delivery {
         dane: section.boolean("dane"),
         ca_file: maybe_path(section.text("ca_file")),
         routes: values.all("delivery.route").iter().map(route).collect(),
-        sites: values.all("delivery.site").iter().map(site).collect(),
+        sites: sites(values, section.boolean("built_in_sites")),
         connections_per_destination: section.count("connections_per_destination"),
         connections: section.count("connections"),
         timeouts: timeouts(values),
@@ -182,9 +184,18 @@ fn route(section: &SectionValues) -> Route {
     Route { domain, host: host.clone(), port: *port, tls: section.maybe_text("tls").map(level) }
 }
 
+fn sites(values: &Values, built_in: bool) -> Vec<Site> {
+    let known = if built_in { built_in_sites() } else { Vec::new() };
+    values.all("delivery.site").iter().map(site).chain(known).collect()
+}
+
 fn site(section: &SectionValues) -> Site {
     let count = |name| section.maybe_integer(name).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+    let text = |value: &Value| pattern(value).map(|pattern| pattern.to_string());
+    let first = section.list("match_domain", text).into_iter().chain(section.list("match_mx", text)).next();
     Site {
+        name: section.maybe_text("name").map(str::to_owned).or(first).unwrap_or_default(),
+        together: section.text("shared") == "group",
         match_mx: section.list("match_mx", pattern),
         match_domain: section.list("match_domain", pattern),
         connections: count("connections"),

@@ -14,8 +14,8 @@ pub(super) const fn section(path: &'static str, occurs: Occurs, doc: &'static st
 
 use Absent::{Is, Nothing, Required};
 use Kind::{
-    Address, Boolean, Choice, Domain, Endpoint, Fraction, Integer, Keep, List, Mailbox, MaybePath, Network, Path,
-    Pattern, Rate, Secret, Server, Size, Socket, Span, Text, Url,
+    Boolean, Choice, Domain, Endpoint, Fraction, Integer, Keep, List, Mailbox, MaybePath, Network, Path, Pattern,
+    Secret, Server, Size, Socket, Span, Text, Url,
 };
 use Occurs::{Once, Optional, Repeated};
 
@@ -25,7 +25,7 @@ const DAY: u64 = 86_400;
 const YEARS: u64 = 3650 * DAY;
 const MB: u64 = 1_000_000;
 const TB: u64 = 1_000_000_000_000;
-const TLS_LEVEL: Kind = Choice(&["opportunistic", "require", "verify", "dane-only"]);
+pub(super) const TLS_LEVEL: Kind = Choice(&["opportunistic", "require", "verify", "dane-only"]);
 
 /// The whole file, in the order of the example.
 pub(super) const SECTIONS: &[Section] = &[
@@ -62,13 +62,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "kind",
                 Choice(&["submission", "bounce", "posts", "http", "metrics"]),
                 Required("\"submission\""),
-                "submission | bounce | posts | http | metrics (bounce and posts are not served by this version)",
+                "submission | bounce (what comes back to return-path tokens) | posts | http | metrics",
             ),
             key(
                 "tls",
                 Choice(&["starttls-required", "starttls", "implicit", "none"]),
                 Nothing("\"starttls-required\""),
-                "starttls-required (default of mail listeners) | starttls | implicit | none (default of http and metrics; loopback addresses only)",
+                "starttls-required (default of submission) | starttls (default of bounce and posts) | implicit | none (default of http and metrics; loopback addresses only)",
             ),
             key(
                 "proxy_from",
@@ -259,6 +259,12 @@ pub(super) const SECTIONS: &[Section] = &[
                 Is("\"5d\""),
                 "When a letter is given up with a notice to its sender.",
             ),
+            key(
+                "history",
+                Span(0, 400 * DAY),
+                Is("\"14d\""),
+                "How long it is kept what happened to a letter; bounces that come back later than this are not attributed.",
+            ),
             key("warn_after", Span(MINUTE, 60 * DAY), Is("\"4h\""), "When its sender is told that it is late."),
             key(
                 "reserve_free",
@@ -294,6 +300,12 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Connections to one destination at once, where no [[delivery.site]] says otherwise.",
             ),
             key("connections", Integer(1, 100_000), Is("500"), "Connections to all destinations at once."),
+            key(
+                "built_in_sites",
+                Boolean,
+                Is("true"),
+                "Treat the large mailbox providers as they want to be treated, where no [[delivery.site]] says otherwise.",
+            ),
         ],
     ),
     section(
@@ -328,19 +340,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key("tls", TLS_LEVEL, Nothing("\"require\""), "The TLS level of this route, if not the one of [delivery]."),
         ],
     ),
-    section(
-        "delivery.site",
-        Repeated,
-        "Limits for a group of destinations, by MX host or by recipient domain; the first match wins.",
-        &[
-            key("match_mx", List(&Pattern, 1), Nothing("[\"*.google.com\"]"), "MX hosts."),
-            key("match_domain", List(&Pattern, 1), Nothing("[\"example.com\"]"), "Recipient domains."),
-            key("connections", Integer(1, 10_000), Nothing("20"), "Connections at once."),
-            key("messages_per_connection", Integer(1, 1_000_000), Nothing("100"), "Messages on one connection."),
-            key("rate", Rate, Nothing("\"200/s\""), "Messages a second (/s), minute (/m) or hour (/h)."),
-            key("tls", TLS_LEVEL, Nothing("\"verify\""), "The TLS level of these destinations."),
-        ],
-    ),
+    super::shaping::SITE,
     section(
         "tls_report",
         Once,
@@ -356,21 +356,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key("organization", Text, Nothing("\"Example Inc.\""), "Who reports; the hostname if not written."),
         ],
     ),
-    section(
-        "egress",
-        Repeated,
-        "Source addresses.",
-        &[
-            key("name", Text, Required("\"a\""), "Its name."),
-            key("address", Address, Required("\"192.0.2.10\""), "The address that connections are bound to."),
-            key(
-                "ehlo",
-                Domain,
-                Nothing("\"mx1.relay.example\""),
-                "The EHLO name that goes with it; the hostname if not written.",
-            ),
-        ],
-    ),
+    super::shaping::EGRESS,
     section(
         "dns",
         Once,

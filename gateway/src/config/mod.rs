@@ -14,6 +14,7 @@ mod keys;
 mod kind;
 mod read;
 mod secret;
+mod shaping;
 mod units;
 mod used;
 mod value;

@@ -177,6 +177,8 @@ pub struct Queue {
     pub expire_after: Duration,
     /// When its sender is told of the delay.
     pub warn_after: Duration,
+    /// How long it is kept what happened to a letter.
+    pub history: Duration,
     /// Less free disk than this: 452.
     pub reserve_free: u64,
 }
@@ -194,7 +196,7 @@ pub struct Delivery {
     pub ca_file: Option<PathBuf>,
     /// Routes, first match wins.
     pub routes: Vec<Route>,
-    /// Shaping.
+    /// Shaping: the operator's, then those that are known anyway.
     pub sites: Vec<Site>,
     /// Connections to one destination where no site says otherwise.
     pub connections_per_destination: usize,
@@ -230,6 +232,28 @@ pub enum DomainPattern {
     Any,
 }
 
+impl std::str::FromStr for DomainPattern {
+    type Err = crate::message::AddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("*.") {
+            Some(parent) => parent.parse().map(Self::Below),
+            None if text == "*" => Ok(Self::Any),
+            None => text.parse().map(Self::Exact),
+        }
+    }
+}
+
+impl std::fmt::Display for DomainPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(name) => write!(f, "{name}"),
+            Self::Below(parent) => write!(f, "*.{parent}"),
+            Self::Any => f.write_str("*"),
+        }
+    }
+}
+
 impl DomainPattern {
     /// Does the pattern cover `name`?
     pub fn matches(&self, name: &DomainName) -> bool {
@@ -257,6 +281,10 @@ pub struct Route {
 /// Limits for a group of destinations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Site {
+    /// Its name, for `queue why` and `queue suspend`.
+    pub name: String,
+    /// Do all destinations that match share the limits? Else each set of MX hosts has them for itself.
+    pub together: bool,
     /// Matches the MX host.
     pub match_mx: Vec<DomainPattern>,
     /// Matches the recipient domain.

@@ -78,6 +78,25 @@ pub enum Event {
     },
     #[serde(rename = "message.dropped")]
     Dropped { id: LetterId, tenant: String, to: Mailbox, by: String, reason: String },
+    #[serde(rename = "site.slowed")]
+    SiteSlowed { site: String, by: String, said: String, connections: usize, rate: Option<f64> },
+    #[serde(rename = "message.returned")]
+    Returned {
+        id: LetterId,
+        tenant: String,
+        to: Option<Mailbox>,
+        kind: &'static str,
+        class: Option<&'static str>,
+        status: Option<String>,
+        diagnostic: String,
+        reporter: Option<String>,
+        checks: String,
+        believed: bool,
+        suppressed: bool,
+        notice: Option<LetterId>,
+    },
+    #[serde(rename = "suppression")]
+    Suppression { tenant: String, action: &'static str, addresses: usize, by: String },
     #[serde(rename = "post.checked")]
     PostChecked { id: PostId, tenant: String, verdict: &'static str, millis: u64 },
     #[serde(rename = "post.queued")]
@@ -176,6 +195,7 @@ impl Event {
             | Self::SmtpReject { .. }
             | Self::AuthnFailure { .. }
             | Self::AuthzFailure { .. }
+            | Self::SiteSlowed { .. }
             | Self::Deferred { .. }
             | Self::Bounced { .. }
             | Self::Expired { .. } => Level::Warn,

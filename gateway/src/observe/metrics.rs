@@ -78,13 +78,16 @@ const REJECTS: &[&str] = &[
     "from-domain",
     "header",
     "idle",
+    "later",
     "line-end",
     "line-length",
     "loop",
     "mechanism",
     "memory",
     "messages",
+    "not-ours",
     "not-served",
+    "not-taken",
     "nul",
     "parameter",
     "recipients",
@@ -99,6 +102,7 @@ const REJECTS: &[&str] = &[
     "starttls-injection",
     "store",
     "structure",
+    "suppressed",
     "syntax",
     "tenant",
     "tls-handshake",
@@ -158,6 +162,13 @@ pub const METRICS: &[Metric] = &[
         &[("outcome", OUTCOMES), ("class", CLASSES)],
     ),
     metric(
+        "waxseal_returned_total",
+        Counter,
+        Unit::Count,
+        "What came back about mail that had left.",
+        &[("kind", &["failed", "delayed", "delivered", "complaint", "auto-reply", OTHER])],
+    ),
+    metric(
         "waxseal_delivery_tls_total",
         Counter,
         Unit::Count,
@@ -169,6 +180,20 @@ pub const METRICS: &[Metric] = &[
         ],
     ),
     metric("waxseal_delivery_plaintext_total", Counter, Unit::Count, "Recipients delivered without TLS.", &[]),
+    metric(
+        "waxseal_delivery_slowdowns_total",
+        Counter,
+        Unit::Count,
+        "Replies that asked for less mail, by the rule that recognised them.",
+        &[("provider", &["google", "microsoft", "yahoo", "icloud", "comcast", "orange.fr", "any", OTHER])],
+    ),
+    metric(
+        "waxseal_delivery_sites_slowed",
+        Gauge,
+        Unit::Count,
+        "Sites that get less mail now because they asked for it.",
+        &[],
+    ),
     metric("waxseal_delivery_connections", Gauge, Unit::Count, "Open connections to other servers.", &[]),
     metric(
         "waxseal_dns_lookups_total",
@@ -310,6 +335,17 @@ pub fn delivery_tls(version: &str, policy: &str, result: &str) {
     .increment(1);
 }
 
+/// A reply that asked for less mail.
+pub fn slow_down(provider: &str) {
+    const NAME: &str = "waxseal_delivery_slowdowns_total";
+    counter!(NAME, "provider" => bounded(NAME, "provider", provider)).increment(1);
+}
+
+/// How many sites get less mail because they asked for it.
+pub fn sites_slowed(sites: usize) {
+    gauge!("waxseal_delivery_sites_slowed").set(float(sites));
+}
+
 /// A DNS look-up: the record's type, and `found`, `none`, `failed` or `cached`.
 pub fn dns_lookup(record: &str, result: &str) {
     const NAME: &str = "waxseal_dns_lookups_total";
@@ -369,6 +405,10 @@ pub(super) fn count_event(event: &Event) {
         Event::Bounced { evidence, .. } => result("bounced", class(evidence)),
         Event::Expired { evidence, .. } => result("expired", class(evidence)),
         Event::Dropped { .. } => result("dropped", "none"),
+        Event::Returned { kind, .. } => {
+            const NAME: &str = "waxseal_returned_total";
+            counter!(NAME, "kind" => bounded(NAME, "kind", kind)).increment(1);
+        }
         Event::PostChecked { verdict, .. } => {
             const NAME: &str = "waxseal_post_verdicts_total";
             counter!(NAME, "verdict" => bounded(NAME, "verdict", verdict)).increment(1);

@@ -1,16 +1,26 @@
 //! The board: which letter has its next event when, which recipients wait for a connection or are under way, and
-//! whose turn it is at each destination. Pure: times come in, jobs go out; nothing here knows a socket or the store.
+//! whose turn it is. Pure: times come in, jobs go out; nothing here knows a socket or the store.
 //!
 //! Every living letter has exactly one entry in the order of events (its next attempt, its delay notice or its
 //! expiry, whichever is first), so that an event costs the logarithm of the queue and expiry is enforced wherever a
 //! letter rests, also while it waits for a connection (see KumoMTA #539 for what happens otherwise).
+//!
+//! Turns are taken twice. Inside a lane (the letters for one site) tenants take turns ([`super::turns`]).
+//! Between lanes, where the limit of all connections stands in the way, workers do: a lane with more workers than the
+//! hungriest one lends it one after its next letter; of lanes with equally many each keeps a worker for a shift
+//! and goes to the end of the line. No step looks at more than the lanes and letters that it is about.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::time::Duration;
+mod crew;
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::lane::Lane;
+use super::limit::LaneView;
 use crate::clock::Timestamp;
+use crate::deliver::shaping::SlowDown;
 use crate::deliver::{Destination, DestinationLimits};
-use crate::ids::LetterId;
+use crate::ids::{LetterId, TenantId};
 use crate::sign::MailStream;
 
 /// Recipients of one letter that go to one destination together.
@@ -20,6 +30,19 @@ pub struct Job {
     pub id: LetterId,
     /// Its recipients, by their places in the envelope.
     pub recipients: Vec<u32>,
+    /// Whose it is and what it takes.
+    pub share: Share,
+}
+
+/// Whose a job is and what it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Before or after others.
+    pub stream: MailStream,
+    /// As [`super::turns::cost`] says.
+    pub cost: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,32 +57,31 @@ struct Entry {
     busy: Vec<(u32, Busy)>,
 }
 
+impl Entry {
+    /// Of a job that is taken out of its lane, those recipients that were not withdrawn meanwhile.
+    fn take(&mut self, recipients: &mut Vec<u32>) {
+        let ready = |at: &u32| self.busy.contains(&(*at, Busy::Ready));
+        recipients.retain(ready);
+        for (at, busy) in &mut self.busy {
+            if recipients.contains(at) {
+                *busy = Busy::UnderWay;
+            }
+        }
+    }
+}
+
+/// The name of a lane.
+pub type LaneKey = Arc<str>;
+
 /// What a worker gets that asks for its next job.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Turn {
     /// This one.
     Job(Job),
-    /// The destination's rate allows the next one after this time.
-    Wait(Duration),
+    /// Its lane needs it no more, this one does.
+    Move(LaneKey),
     /// Nothing to do: the worker ends.
     Rest,
-}
-
-struct Lane {
-    destination: Destination,
-    limits: DestinationLimits,
-    transactional: VecDeque<Job>,
-    bulk: VecDeque<Job>,
-    workers: usize,
-    failures: usize,
-    /// When the next message may begin, by the destination's rate.
-    next_start: Timestamp,
-}
-
-impl Lane {
-    fn ready(&self) -> usize {
-        self.transactional.len() + self.bulk.len()
-    }
 }
 
 /// See the module.
@@ -67,7 +89,16 @@ impl Lane {
 pub struct Board {
     letters: HashMap<LetterId, Entry>,
     events: BTreeSet<(Timestamp, LetterId)>,
-    lanes: HashMap<String, Lane>,
+    lanes: HashMap<LaneKey, Lane>,
+    /// Letters with a recipient that a suspension keeps from being lined up.
+    parked: HashSet<LetterId>,
+    /// Lanes that the limit of all connections keeps from one more worker: fewest workers first, then the longest wait.
+    wanting: BTreeSet<(usize, u64, LaneKey)>,
+    /// Lanes that the board looks at by itself: their rate allows the next job then, or nothing about them need be
+    /// remembered any more.
+    sleeping: BTreeSet<(Timestamp, LaneKey)>,
+    tickets: u64,
+    generation: u64,
     workers: usize,
     most_workers: usize,
     draining: bool,
@@ -99,6 +130,31 @@ impl Board {
         if let Some(entry) = self.letters.remove(&id) {
             self.events.remove(&(entry.event, id));
         }
+        self.parked.remove(&id);
+    }
+
+    /// A suspension keeps a recipient of this letter from being lined up.
+    pub fn park(&mut self, id: LetterId) {
+        self.parked.insert(id);
+    }
+
+    /// Letters that were parked are looked at again now, at most `limit`; how many were.
+    pub fn wake_parked(&mut self, now: Timestamp, limit: usize) -> usize {
+        let some: Vec<LetterId> = self.parked.iter().take(limit).copied().collect();
+        for id in &some {
+            self.parked.remove(id);
+            if self.letters.contains_key(id) {
+                self.set_event(*id, now);
+            }
+        }
+        some.len()
+    }
+
+    /// A job was not begun after all: what its site's rate counted is taken back.
+    pub fn give_back(&mut self, key: &str, now: Timestamp) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.next_start = lane.next_start.min(now);
+        }
     }
 
     /// The letters whose event is due, oldest event first, at most `limit`; the caller sets their next one.
@@ -106,9 +162,10 @@ impl Board {
         self.events.iter().take_while(|(at, _)| *at <= now).take(limit).map(|(_, id)| *id).collect()
     }
 
-    /// When the next event is.
+    /// When the next event is, or a lane wakes.
     pub fn next_event(&self) -> Option<Timestamp> {
-        self.events.first().map(|(at, _)| *at)
+        let wakes = self.sleeping.first().map(|(at, _)| *at);
+        self.events.first().map(|(at, _)| *at).into_iter().chain(wakes).min()
     }
 
     /// Every letter on the board.
@@ -116,9 +173,9 @@ impl Board {
         self.letters.keys().copied().collect()
     }
 
-    /// Does this recipient wait for a connection, or is it under way?
-    pub fn is_busy(&self, id: LetterId, recipient: u32) -> bool {
-        self.letters.get(&id).is_some_and(|entry| entry.busy.iter().any(|(busy, _)| *busy == recipient))
+    /// A letter's recipients that wait for a connection or are under way.
+    pub fn busy(&self, id: LetterId) -> HashSet<u32> {
+        self.letters.get(&id).map(|entry| entry.busy.iter().map(|(at, _)| *at).collect()).unwrap_or_default()
     }
 
     /// Is this recipient under way right now?
@@ -126,86 +183,59 @@ impl Board {
         self.letters.get(&id).is_some_and(|entry| entry.busy.contains(&(recipient, Busy::UnderWay)))
     }
 
-    /// Puts a job into its destination's queue; `true` if a worker should be started for it.
+    /// Puts a job into its lane; `true` if a worker should be started there.
     pub fn enqueue(
         &mut self,
         job: Job,
         destination: &Destination,
-        stream: MailStream,
-        limits: impl FnOnce() -> DestinationLimits,
+        now: Timestamp,
+        limits: impl Fn() -> DestinationLimits,
     ) -> bool {
         let Some(entry) = self.letters.get_mut(&job.id) else { return false };
         entry.busy.extend(job.recipients.iter().map(|recipient| (*recipient, Busy::Ready)));
-        let lane = self.lanes.entry(destination.key.clone()).or_insert_with(|| Lane {
-            destination: destination.clone(),
-            limits: limits(),
-            transactional: VecDeque::new(),
-            bulk: VecDeque::new(),
-            workers: 0,
-            failures: 0,
-            next_start: Timestamp::from_millis(0),
-        });
-        match stream {
-            MailStream::Transactional => lane.transactional.push_back(job),
-            MailStream::Bulk => lane.bulk.push_back(job),
-        }
-        self.wants_worker(&destination.key)
+        let key = destination.lane();
+        self.open(key, limits).jobs.push(job.share.tenant, job.share.stream, job.share.cost, job);
+        self.staff(key, now)
     }
 
-    /// Should one more worker be started for this destination? If so, it is counted as started.
-    ///
-    /// Not one worker a job: a new connection is worth its handshake only if the queue grows beyond what the
-    /// workers that there are take anyway; half their number waiting is the sign of that.
-    fn wants_worker(&mut self, key: &str) -> bool {
-        let room = self.workers < self.most_workers && !self.draining;
-        let Some(lane) = self.lanes.get_mut(key) else { return false };
-        let wanted = room && lane.workers < lane.limits.connections && lane.ready() > lane.workers / 2;
-        if wanted {
-            lane.workers += 1;
-            self.workers += 1;
+    /// The lane of this name, with the limits of the present configuration.
+    fn open(&mut self, key: &str, limits: impl Fn() -> DestinationLimits) -> &mut Lane {
+        let generation = self.generation;
+        let lane = self.lanes.entry(key.into()).or_insert_with(|| Lane::new(limits(), generation));
+        if lane.generation != generation {
+            (lane.limits, lane.generation) = (limits(), generation);
         }
-        wanted
+        lane
     }
 
-    /// A destination that has work but no worker (the limit of all connections stood in the way), its worker
-    /// counted as started.
-    pub fn starved(&mut self) -> Option<Destination> {
-        if self.workers >= self.most_workers || self.draining {
-            return None;
+    /// It turned out that a job, and if `all` everything beside it, belongs into another lane: `true` if a worker should
+    /// be started there.
+    pub fn relocate(
+        &mut self,
+        (from, all): (&str, bool),
+        mut job: Job,
+        to: &Destination,
+        now: Timestamp,
+        limits: impl Fn() -> DestinationLimits,
+    ) -> bool {
+        match self.letters.get_mut(&job.id) {
+            Some(entry) => entry.busy.iter_mut().filter(|(at, _)| job.recipients.contains(at)).for_each(|(_, busy)| {
+                *busy = Busy::Ready;
+            }),
+            None => job.recipients.clear(),
         }
-        let key =
-            self.lanes.iter().find(|(_, lane)| lane.workers == 0 && lane.ready() > 0).map(|(key, _)| key.clone())?;
-        let started = self.wants_worker(&key);
-        started.then(|| self.lanes[&key].destination.clone())
+        let others = if all { self.lanes.get_mut(from).map(|lane| lane.jobs.drain()) } else { None };
+        let jobs: Vec<Job> = std::iter::once(job).chain(others.into_iter().flatten()).collect();
+        let lane = self.open(to.lane(), limits);
+        for job in jobs {
+            lane.jobs.push(job.share.tenant, job.share.stream, job.share.cost, job);
+        }
+        self.staff(to.lane(), now)
     }
 
-    /// A worker asks for its next job; on [`Turn::Rest`] it is no longer counted.
-    pub fn turn(&mut self, key: &str, now: Timestamp) -> Turn {
-        let Some(lane) = self.lanes.get_mut(key) else { return Turn::Rest };
-        if !self.draining && lane.ready() > 0 && now < lane.next_start {
-            return Turn::Wait(lane.next_start.since(now));
-        }
-        let job = if self.draining { None } else { lane.transactional.pop_front().or_else(|| lane.bulk.pop_front()) };
-        let Some(job) = job else {
-            lane.workers -= 1;
-            self.workers -= 1;
-            if lane.workers == 0 && lane.ready() == 0 {
-                self.lanes.remove(key);
-            }
-            return Turn::Rest;
-        };
-        if let Some(rate) = lane.limits.rate {
-            let begin = lane.next_start.max(now);
-            lane.next_start = begin + Duration::from_secs_f64(1.0 / rate.max(0.001));
-        }
-        if let Some(entry) = self.letters.get_mut(&job.id) {
-            for (recipient, busy) in &mut entry.busy {
-                if job.recipients.contains(recipient) {
-                    *busy = Busy::UnderWay;
-                }
-            }
-        }
-        Turn::Job(job)
+    /// The limits may have been configured anew.
+    pub fn reconfigured(&mut self) {
+        self.generation += 1;
     }
 
     /// Recipients are neither waiting for a connection nor under way any more.
@@ -215,48 +245,62 @@ impl Board {
         }
     }
 
-    /// Takes recipients out of their destination's queue (a person or expiry decided otherwise); those that are
-    /// under way stay. Returns those that may be changed now, which count as under way until [`Board::done`].
+    /// Takes recipients out of the line (a person or expiry decided otherwise); those that are under way stay. Returns
+    /// those that may be changed now, which count as under way until [`Board::done`]. Their places in the lanes are
+    /// skipped when their turn comes.
     pub fn withdraw(&mut self, id: LetterId, recipients: &[u32]) -> Vec<u32> {
         let Some(entry) = self.letters.get_mut(&id) else { return recipients.to_vec() };
         let under_way = |recipient: &u32| entry.busy.contains(&(*recipient, Busy::UnderWay));
         let free: Vec<u32> = recipients.iter().copied().filter(|recipient| !under_way(recipient)).collect();
-        let was_ready = entry.busy.iter().any(|(recipient, busy)| *busy == Busy::Ready && free.contains(recipient));
         entry.busy.retain(|(recipient, _)| !free.contains(recipient));
         entry.busy.extend(free.iter().map(|recipient| (*recipient, Busy::UnderWay)));
-        if was_ready {
-            for lane in self.lanes.values_mut() {
-                for job in lane.transactional.iter_mut().chain(&mut lane.bulk).filter(|job| job.id == id) {
-                    job.recipients.retain(|recipient| !free.contains(recipient));
-                }
-                lane.transactional.retain(|job| !job.recipients.is_empty());
-                lane.bulk.retain(|job| !job.recipients.is_empty());
-            }
-        }
         free
     }
 
     /// An attempt failed before the destination was asked anything. If as many failed in a row as workers are at
-    /// it (one refused connection of many is not a dead host), every job that waits there is handed back.
+    /// it (one refused connection of many is not a dead host), every job that waits there is handed back, its
+    /// recipients under way until [`Board::done`].
     pub fn unreachable(&mut self, key: &str) -> Vec<Job> {
         let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         lane.failures += 1;
         if lane.failures < lane.workers {
             return Vec::new();
         }
-        lane.transactional.drain(..).chain(lane.bulk.drain(..)).collect()
+        let mut jobs: Vec<Job> = lane.jobs.drain().collect();
+        for job in &mut jobs {
+            match self.letters.get_mut(&job.id) {
+                Some(entry) => entry.take(&mut job.recipients),
+                None => job.recipients.clear(),
+            }
+        }
+        jobs.retain(|job| !job.recipients.is_empty());
+        jobs
     }
 
-    /// The destination answered.
-    pub fn reachable(&mut self, key: &str) {
+    /// The site answered; `took` a letter or not.
+    pub fn reachable(&mut self, key: &str, took: bool) {
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.failures = 0;
+            if took {
+                lane.pace.succeeded(&lane.limits);
+            }
         }
     }
 
-    /// How many jobs wait at a destination, its workers and their limit; for `queue why`.
-    pub fn lane(&self, key: &str) -> Option<(usize, usize, usize)> {
-        self.lanes.get(key).map(|lane| (lane.ready(), lane.workers, lane.limits.connections))
+    /// The site asked for less, in an attempt that began at `began`. How it is served from now on, if that is news.
+    pub fn asked_for_less(&mut self, key: &str, began: Timestamp, now: Timestamp, said: SlowDown) -> Option<LaneView> {
+        let lane = self.lanes.get_mut(key)?;
+        lane.pace.asked_for_less(began, now, said).then(|| lane.view(TenantId(0), now))
+    }
+
+    /// How things stand at a lane, for `queue why`.
+    pub fn lane(&self, key: &str, tenant: TenantId, now: Timestamp) -> Option<LaneView> {
+        self.lanes.get(key).map(|lane| lane.view(tenant, now))
+    }
+
+    /// Sites that are served more slowly because they asked for it.
+    pub fn slowed(&self, now: Timestamp) -> usize {
+        self.lanes.values().filter(|lane| lane.pace.steps(now) > 0).count()
     }
 
     /// No worker takes another job.
@@ -271,92 +315,5 @@ impl Board {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::deliver::DestinationKind;
-
-    fn destination(name: &str) -> Destination {
-        Destination { key: name.to_owned(), kind: DestinationKind::Mx(name.parse().unwrap()), site: None }
-    }
-
-    fn limits(connections: usize, rate: Option<f64>) -> DestinationLimits {
-        DestinationLimits { connections, messages_per_connection: 100, rate }
-    }
-
-    fn id(n: u64) -> LetterId {
-        LetterId::new(at(n))
-    }
-
-    fn at(millis: u64) -> Timestamp {
-        Timestamp::from_millis(millis)
-    }
-
-    #[test]
-    fn events_come_in_their_order_and_a_letter_has_one() {
-        let mut board = Board::new(10);
-        let (a, b) = (id(1), id(2));
-        board.set_event(a, at(50));
-        board.set_event(b, at(20));
-        board.set_event(a, at(10));
-        assert_eq!(board.due(at(15), 10), [a]);
-        assert_eq!(board.due(at(99), 10), [a, b]);
-        board.forget(a);
-        assert_eq!(board.next_event(), Some(at(20)));
-    }
-
-    #[test]
-    fn a_destination_gets_no_more_workers_than_its_limit_and_transactional_mail_goes_first() {
-        let mut board = Board::new(10);
-        let to = destination("example.net");
-        let ids: Vec<_> = (0..3).map(id).collect();
-        let streams = [MailStream::Bulk, MailStream::Bulk, MailStream::Transactional];
-        let mut started = 0;
-        for (id, stream) in ids.iter().zip(streams) {
-            board.set_event(*id, at(1000));
-            let job = Job { id: *id, recipients: vec![0] };
-            started += usize::from(board.enqueue(job, &to, stream, || limits(2, None)));
-        }
-        assert_eq!((started, board.workers()), (2, 2));
-        assert_eq!(board.turn("example.net", at(0)), Turn::Job(Job { id: ids[2], recipients: vec![0] }));
-        assert_eq!(board.turn("example.net", at(0)), Turn::Job(Job { id: ids[0], recipients: vec![0] }));
-        assert!(board.is_under_way(ids[0], 0) && !board.is_under_way(ids[1], 0));
-        assert_eq!(board.withdraw(ids[1], &[0]), [0]);
-        assert_eq!(board.withdraw(ids[0], &[0]), [] as [u32; 0], "what is under way stays");
-        assert_eq!(board.turn("example.net", at(0)), Turn::Rest);
-        assert_eq!(board.turn("example.net", at(0)), Turn::Rest);
-        assert_eq!((board.workers(), board.lane("example.net")), (0, None));
-    }
-
-    #[test]
-    fn a_rate_makes_workers_wait() {
-        let mut board = Board::new(10);
-        let to = destination("example.net");
-        for n in 0..2 {
-            board.set_event(id(n), at(1000));
-        }
-        let ids = board.ids();
-        for id in &ids {
-            board.enqueue(Job { id: *id, recipients: vec![0] }, &to, MailStream::Bulk, || limits(1, Some(10.0)));
-        }
-        assert!(matches!(board.turn("example.net", at(500)), Turn::Job(_)));
-        assert_eq!(board.turn("example.net", at(500)), Turn::Wait(Duration::from_millis(100)));
-        assert!(matches!(board.turn("example.net", at(600)), Turn::Job(_)));
-    }
-
-    #[test]
-    fn the_limit_of_all_connections_starves_nobody_for_ever() {
-        let mut board = Board::new(1);
-        for (n, name) in ["a.example", "b.example"].iter().enumerate() {
-            board.set_event(id(n as u64), at(1000));
-            let letter = *board.letters.keys().find(|id| id.accepted_at() == at(n as u64)).unwrap();
-            board.enqueue(Job { id: letter, recipients: vec![0] }, &destination(name), MailStream::Bulk, || {
-                limits(5, None)
-            });
-        }
-        assert_eq!(board.workers(), 1);
-        assert_eq!(board.starved(), None);
-        assert!(matches!(board.turn("a.example", at(0)), Turn::Job(_)));
-        assert_eq!(board.turn("a.example", at(0)), Turn::Rest);
-        assert_eq!(board.starved().unwrap().key, "b.example");
-    }
-}
+#[path = "board_tests.rs"]
+mod tests;

@@ -32,6 +32,7 @@ mod second_factor;
 pub mod settings;
 pub mod site;
 pub mod state;
+pub mod suppressions;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -62,6 +63,7 @@ pub fn table() -> Vec<Route> {
         account::routes(),
         domains::routes(),
         mail::routes(),
+        suppressions::ROUTES.to_vec(),
         audit::ROUTES.to_vec(),
         overview::ROUTES.to_vec(),
         posts::ROUTES.to_vec(),

@@ -24,8 +24,11 @@ async fn serve() -> Response {
 }
 
 /// What each route does, in a sentence; a route that is not here is described by its path alone.
-const SENTENCES: [(&str, &str, &str); 20] = [
+const SENTENCES: [(&str, &str, &str); 26] = [
     ("GET", "/v1/queue", "Lists letters that wait, oldest first."),
+    ("GET", "/v1/queue/suspensions", "Lists deliveries that are suspended."),
+    ("POST", "/v1/queue:suspend", "Starts no attempt for a tenant, a domain or a site, for a while or until resumed."),
+    ("POST", "/v1/queue:resume", "Ends suspensions."),
     ("GET", "/v1/messages/{id}", "Shows a letter that waits."),
     ("GET", "/v1/messages/{id}/events", "Tells what happened to a letter and what happens next."),
     ("POST", "/v1/messages/{id}:retry", "Attempts a letter now."),
@@ -33,6 +36,13 @@ const SENTENCES: [(&str, &str, &str); 20] = [
     ("POST", "/v1/messages/{id}:release", "Attempts a held letter again."),
     ("POST", "/v1/messages/{id}:bounce", "Gives a letter up, with a notice to its sender."),
     ("POST", "/v1/messages/{id}:drop", "Gives a letter up without a notice."),
+    ("GET", "/v1/suppressions", "Lists addresses that get no more mail: ?search, ?reason, ?limit, ?after."),
+    (
+        "POST",
+        "/v1/suppressions",
+        "Adds addresses: {\"entries\": [{\"address\", \"reason\"?, \"source\"?, \"expires\"?}]}.",
+    ),
+    ("POST", "/v1/suppressions:remove", "Takes addresses off the list: {\"addresses\"}."),
     ("GET", "/v1/domains", "Lists domains by name."),
     ("POST", "/v1/domains", "Adds a domain to a tenant: {\"name\", \"tenant\"}."),
     ("GET", "/v1/domains/{domain}", "Shows a domain's records, expected against found, and its keys."),

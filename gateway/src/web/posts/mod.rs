@@ -4,7 +4,7 @@
 pub mod akismet;
 mod api;
 mod control;
-mod desk;
+pub(super) mod desk;
 pub(super) mod form;
 mod rules;
 #[cfg(test)]
