@@ -16,6 +16,7 @@ use crate::sign::SendOptions;
 use crate::store::RecipientState;
 use crate::tenants::TenantFile;
 use crate::tenants::TenantPolicy;
+use crate::zones::ZonePrimary;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_442_709_123);
 
@@ -300,6 +301,10 @@ impl TenantAdmin for Fake {
     fn remove_domain(&self, name: &DomainName, dry_run: bool, _: &str) -> AdminResult<ApplyReport> {
         Ok(report(&format!("remove {name}"), dry_run))
     }
+    fn operator_records(&self, name: &DomainName, format: &str) -> AdminResult<String> {
+        self.domain_records(name, format)
+    }
+
     fn domain_records(&self, name: &DomainName, format: &str) -> AdminResult<String> {
         Ok(format!("{name} in {format}\n"))
     }
@@ -358,6 +363,22 @@ impl GatewayControl for Fake {
     async fn reload(&self) -> Result<Vec<String>, String> {
         self.sick.clone().map_or_else(|| Ok(vec!["certificates read again".into()]), Err)
     }
+    async fn check_domain_answers(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Fixture> {
+        let expectations = waxseal_dns::check::Expectations {
+            domain: domain.to_string(),
+            records: Vec::new(),
+            return_path: None,
+            egress: Vec::new(),
+            hostname: "mx1.relay.example".to_owned(),
+        };
+        let at = "2026-11-23T14:05:09Z".parse().unwrap_or_default();
+        Ok(waxseal_dns::check::Fixture { expectations, answers: Vec::new(), at })
+    }
+
+    async fn zone_of(&self, domain: &DomainName) -> AdminResult<ZonePrimary> {
+        Ok(ZonePrimary { zone: domain.to_string(), name: format!("ns1.{domain}"), address: None })
+    }
+
     async fn check_domain(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Report> {
         self.ask(format!("check {domain}"));
         let checked = "2026-11-23T14:05:09Z".to_owned();

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::cross::tls_of;
 use super::value::{SectionValues, Value, Values, maybe_path};
 use super::{
-    AddressDetail, Config, Delivery, DialogueTimeouts, Dkim, Dns, DomainPattern, Egress, Limits, Listener,
-    ListenerKind, ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles, TlsReport,
+    AddressDetail, Config, Delivery, DialogueTimeouts, Dns, DomainPattern, Egress, Limits, Listener, ListenerKind,
+    ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles, TlsReport,
 };
 use crate::deliver::shaping::built_in_sites;
 use crate::message::DomainName;
@@ -29,7 +29,8 @@ pub(super) fn config(values: &Values, source: &Path) -> Config {
         redaction: redaction(values),
         allow_unredacted: values.one("redaction").boolean("allow_unredacted"),
         proof_required: values.one("domains").text("proof") == "required",
-        dkim: dkim(values),
+        records: super::domains::records(values),
+        dkim: super::domains::dkim(values),
         queue: queue(values),
         delivery: delivery(values),
         tls_report: tls_report(values),
@@ -110,18 +111,6 @@ fn redaction(values: &Values) -> redact::Policy {
             _ => redact::SignedParts::Reject,
         },
         allow: Vec::new(),
-    }
-}
-
-fn dkim(values: &Values) -> Dkim {
-    let section = values.one("dkim");
-    Dkim {
-        algorithms: section
-            .list("algorithms", |value| if let Value::Text(text) = value { Some(text.clone()) } else { None }),
-        rotate_every: section.span("rotate_every"),
-        prepublish: section.span("prepublish"),
-        overlap: section.span("overlap"),
-        keep_retired: section.span("keep_retired"),
     }
 }
 
@@ -271,7 +260,6 @@ macro_rules! default_from_the_table {
 
 default_from_the_table! {
     Limits => limits,
-    Dkim => dkim,
     Queue => queue,
     Delivery => delivery,
     DialogueTimeouts => timeouts,

@@ -21,8 +21,8 @@ use Occurs::{Once, Optional, Repeated};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
-const DAY: u64 = 86_400;
-const YEARS: u64 = 3650 * DAY;
+pub(super) const DAY: u64 = 86_400;
+pub(super) const YEARS: u64 = 3650 * DAY;
 const MB: u64 = 1_000_000;
 const TB: u64 = 1_000_000_000_000;
 pub(super) const TLS_LEVEL: Kind = Choice(&["opportunistic", "require", "verify", "dane-only"]);
@@ -204,44 +204,9 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
         ],
     ),
-    section(
-        "domains",
-        Once,
-        "The tenants' domains.",
-        &[key(
-            "proof",
-            Choice(&["vouched", "required"]),
-            Is("\"vouched\""),
-            "vouched (whoever adds a domain on the control socket answers for it) | required (it is the tenant's once a TXT record with its token is at every authoritative server)",
-        )],
-    ),
-    section(
-        "dkim",
-        Once,
-        "DKIM keys of the tenants' domains.",
-        &[
-            key(
-                "algorithms",
-                List(&Choice(&["rsa2048", "rsa3072", "rsa4096", "ed25519"]), 1),
-                Is("[\"rsa2048\", \"ed25519\"]"),
-                "The keys that a new domain gets.",
-            ),
-            key("rotate_every", Span(DAY, YEARS), Is("\"180d\""), "How long a key signs."),
-            key("prepublish", Span(0, YEARS), Is("\"24h\""), "How long a key is published before it signs."),
-            key(
-                "overlap",
-                Span(0, YEARS),
-                Is("\"14d\""),
-                "How long a key stays published after its last signature; never less than a letter may wait in the queue and a day.",
-            ),
-            key(
-                "keep_retired",
-                Span(0, YEARS),
-                Is("\"30d\""),
-                "How long the private half of a retired key is kept before it is destroyed.",
-            ),
-        ],
-    ),
+    super::domains::DOMAINS,
+    super::domains::RECORDS,
+    super::domains::DKIM,
     section(
         "queue",
         Once,

@@ -9,6 +9,7 @@ mod build;
 mod check;
 mod complaint;
 mod cross;
+mod domains;
 mod example;
 mod keys;
 mod kind;

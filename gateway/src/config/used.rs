@@ -31,6 +31,8 @@ pub struct Config {
     pub allow_unredacted: bool,
     /// Must a tenant prove that a domain is its own?
     pub proof_required: bool,
+    /// What the operator brings to domains' records.
+    pub records: Records,
     /// DKIM.
     pub dkim: Dkim,
     /// The queue.
@@ -164,8 +166,46 @@ pub struct Dkim {
     pub prepublish: Duration,
     /// How long a key stays published after it signed last.
     pub overlap: Duration,
+    /// Where key records of new domains are delegated to.
+    pub delegation: Option<DkimDelegation>,
     /// How long a retired key's private half is kept.
     pub keep_retired: Duration,
+    /// The folder that retired keys' private halves are published in.
+    pub publish_retired: Option<PathBuf>,
+}
+
+/// What the operator brings to domains' records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Records {
+    /// `rua=` of DMARC records.
+    pub dmarc_reports: Option<String>,
+    /// `ruf=` of DMARC records.
+    pub dmarc_failure_reports: Option<String>,
+    /// The name whose SPF record lists the addresses.
+    pub spf_include: Option<DomainName>,
+    /// The name that return paths are aliases of.
+    pub return_path_host: Option<DomainName>,
+    /// `id=` of the return paths' MTA-STS policy.
+    pub mta_sts_id: Option<String>,
+    /// Who serves it.
+    pub mta_sts_host: Option<DomainName>,
+    /// `rua=` of TLS-RPT records.
+    pub tls_reports: Option<String>,
+    /// TLSA values of the host of notices.
+    pub tlsa: Vec<String>,
+}
+
+/// A zone of the operator's for key records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DkimDelegation {
+    /// The zone.
+    pub zone: DomainName,
+    /// Who takes changes of it.
+    pub server: SocketAddr,
+    /// The TSIG key, `algorithm:name:secret`.
+    pub key: SecretRef,
+    /// How long a key signs.
+    pub rotate_every: Duration,
 }
 
 /// The queue's policy.

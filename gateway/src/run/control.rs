@@ -21,6 +21,7 @@ use crate::smtp::Credentials;
 use crate::store::control::{ChangeSet, Namespace};
 use crate::store::{LocalStore, StoreError};
 use crate::tenants::{Credential, Registry};
+use crate::zones::ZonePrimary;
 
 impl Credentials for Registry {
     fn credential(&self, user: &str) -> Option<Arc<Credential>> {
@@ -61,6 +62,14 @@ impl GatewayControl for Gateway {
 
     async fn check_domain(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Report> {
         self.examine_domain(domain).await
+    }
+
+    async fn check_domain_answers(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Fixture> {
+        self.examine_answers(domain).await
+    }
+
+    async fn zone_of(&self, domain: &DomainName) -> AdminResult<ZonePrimary> {
+        self.zone_of_domain(domain).await
     }
 
     fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport> {
