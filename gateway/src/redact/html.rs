@@ -181,14 +181,14 @@ impl Reader<'_> {
             };
             match bytes[found] {
                 b'\n' => {
-                    let begin = at + self.text[at..found].trim_end_matches([' ', '\t', '\r']).len();
+                    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
+                    let begin = found - bytes[at..found].iter().rev().take_while(|byte| blank(byte)).count();
                     self.builder.copy(at, begin);
-                    let blank = self.text[found..end].len()
-                        - self.text[found..end].trim_start_matches([' ', '\t', '\r', '\n']).len();
+                    let blanks = bytes[found..end].iter().take_while(|byte| blank(byte) || **byte == b'\n').count();
                     if !self.builder.ends_with(' ') && !self.builder.ends_with('\n') {
                         self.builder.invent(begin, ' ');
                     }
-                    at = found + blank;
+                    at = found + blanks;
                 }
                 b'&' => {
                     self.builder.copy(at, found);
@@ -215,10 +215,11 @@ impl Reader<'_> {
             self.builder.copy(at, at + 1);
             return at + 1;
         }
-        if bytes[at..].starts_with(b"<![CDATA[") {
+        let declared = bytes[at + 1] == b'!';
+        if declared && bytes[at..].starts_with(b"<![CDATA[") {
             return at + 9;
         }
-        if bytes[at..].starts_with(b"<!--") {
+        if declared && bytes[at..].starts_with(b"<!--") {
             let inner = at + 4;
             let close = memmem::find(&bytes[inner.min(end)..end], b"-->").map(|close| inner + close);
             let stop = close.unwrap_or(end);
