@@ -80,8 +80,9 @@ struct State {
     two_byte: Option<&'static Encoding>,
     /// ISO-2022-KR: what shift-out selects.
     shifted: bool,
-    /// UTF-7: start of the base64 run and the next unit in it.
-    run: Option<(usize, usize)>,
+    /// UTF-7: the base64 run (found once: looking for its end at every unit would take quadratic time) and the next
+    /// unit in it.
+    run: Option<(std::ops::Range<usize>, usize)>,
 }
 
 impl Charset {
@@ -101,6 +102,18 @@ impl Charset {
             // A wide label on content without a single zero byte is a lie, unless it is all CJK: see `also`.
             (other, Some(seen)) if other.is_ascii_superset() => seen,
             (other, _) => other,
+        }
+    }
+
+    /// The same charset in the byte order that a mark at the content's beginning shows.
+    #[must_use]
+    pub fn in_order_of(self, content: &[u8]) -> Self {
+        match self {
+            Self::Utf16 { .. } | Self::Utf32 { .. } => match Self::detect(None, content) {
+                wide @ (Self::Utf16 { .. } | Self::Utf32 { .. }) => wide,
+                _ => self,
+            },
+            other => other,
         }
     }
 

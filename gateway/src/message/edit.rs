@@ -25,22 +25,28 @@ pub struct CharEdit {
 
 /// Sorts edits and drops the second of two at one offset.
 pub fn normalise(edits: &mut Vec<CharEdit>) {
-    edits.sort_by_key(|edit| edit.at);
+    // The sort takes memory of its own even where it has nothing to do.
+    if !edits.is_sorted_by_key(|edit| edit.at) {
+        edits.sort_by_key(|edit| edit.at);
+    }
     edits.dedup_by_key(|edit| edit.at);
 }
 
-/// One replacement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One replacement: of `start..end` by as many of the set's bytes, from `with` on, as `len` says.
+#[derive(Debug, Clone, Copy)]
 struct Edit {
     start: usize,
     end: usize,
-    with: Vec<u8>,
+    with: u32,
+    len: u32,
 }
 
-/// Disjoint replacements in original offsets.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Disjoint replacements in original offsets. The new bytes stand in one vector: one for each edit would take more
+/// memory than everything else in a text of single digits.
+#[derive(Debug, Clone, Default)]
 pub struct EditSet {
     edits: Vec<Edit>,
+    bytes: Vec<u8>,
 }
 
 impl EditSet {
@@ -56,20 +62,27 @@ impl EditSet {
 
     /// Does every replacement have the length of what it replaces?
     pub fn keeps_length(&self) -> bool {
-        self.edits.iter().all(|edit| edit.end - edit.start == edit.with.len())
+        self.edits.iter().all(|edit| edit.end - edit.start == edit.len as usize)
     }
 
     /// Replaces `range`. Where it overlaps an earlier edit the earlier one stands: two views of one place strike
     /// out the same digits, and the one that was built first knows the place better.
-    pub fn replace(&mut self, range: Range<RawOffset>, with: impl Into<Vec<u8>>) -> bool {
+    pub fn replace(&mut self, range: Range<RawOffset>, with: impl AsRef<[u8]>) -> bool {
         let (start, end) = (range.start.0, range.end.0.max(range.start.0));
         let at = self.edits.partition_point(|edit| edit.start < start);
         let after = self.edits.get(at).is_some_and(|next| next.start < end || next.start == start && next.end == end);
         if after || at > 0 && self.edits[at - 1].end > start {
             return false;
         }
-        self.edits.insert(at, Edit { start, end, with: with.into() });
+        let bytes = with.as_ref();
+        self.edits.insert(at, Edit { start, end, with: self.bytes.len() as u32, len: bytes.len() as u32 });
+        self.bytes.extend_from_slice(bytes);
         true
+    }
+
+    /// What an edit writes.
+    fn new_bytes(&self, edit: &Edit) -> &[u8] {
+        &self.bytes[edit.with as usize..(edit.with + edit.len) as usize]
     }
 
     /// Writes one byte in place of another.
@@ -77,10 +90,12 @@ impl EditSet {
         // Runs grow in place: a number is one edit, not sixteen.
         if let Some(last) = self.edits.last_mut()
             && last.end == at.0
-            && last.end - last.start == last.with.len()
+            && last.end - last.start == last.len as usize
+            && (last.with + last.len) as usize == self.bytes.len()
         {
             last.end += 1;
-            last.with.push(byte);
+            last.len += 1;
+            self.bytes.push(byte);
             return;
         }
         self.replace(at..RawOffset(at.0 + 1), [byte]);
@@ -88,34 +103,42 @@ impl EditSet {
 
     /// Takes over the edits of a piece that begins at `base` of these bytes.
     pub fn absorb(&mut self, piece: EditSet, base: RawOffset) {
-        for edit in piece.edits {
-            self.replace(RawOffset(base.0 + edit.start)..RawOffset(base.0 + edit.end), edit.with);
+        if self.edits.is_empty() {
+            *self = piece;
+            self.edits.iter_mut().for_each(|edit| (edit.start, edit.end) = (edit.start + base.0, edit.end + base.0));
+            return;
+        }
+        for edit in &piece.edits {
+            let range = RawOffset(base.0 + edit.start)..RawOffset(base.0 + edit.end);
+            self.replace(range, piece.new_bytes(edit));
         }
     }
 
     /// The changed bytes one by one, if no edit changes a length.
     pub fn bytes(&self) -> Option<Vec<(usize, u8)>> {
         self.keeps_length().then(|| {
-            let each =
-                |edit: &Edit| edit.with.iter().enumerate().map(|(i, b)| (edit.start + i, *b)).collect::<Vec<_>>();
-            self.edits.iter().flat_map(each).collect()
+            let mut out = Vec::with_capacity(self.bytes.len());
+            for edit in &self.edits {
+                out.extend(self.new_bytes(edit).iter().enumerate().map(|(i, byte)| (edit.start + i, *byte)));
+            }
+            out
         })
     }
 
     /// The edited ranges, in order, with the lengths of what replaces them.
     pub fn ranges(&self) -> impl Iterator<Item = (Range<RawOffset>, usize)> + '_ {
-        self.edits.iter().map(|edit| (RawOffset(edit.start)..RawOffset(edit.end), edit.with.len()))
+        self.edits.iter().map(|edit| (RawOffset(edit.start)..RawOffset(edit.end), edit.len as usize))
     }
 
     /// The bytes with every edit made.
     pub fn apply(&self, original: &[u8]) -> Vec<u8> {
-        let grown: usize = self.edits.iter().map(|edit| edit.with.len()).sum();
-        let mut out = Vec::with_capacity(original.len() + grown);
+        let replaced: usize = self.edits.iter().map(|edit| edit.end - edit.start).sum();
+        let mut out = Vec::with_capacity((original.len() + self.bytes.len()).saturating_sub(replaced));
         let mut at = 0;
         for edit in &self.edits {
             let start = edit.start.min(original.len());
             out.extend_from_slice(&original[at.min(start)..start]);
-            out.extend_from_slice(&edit.with);
+            out.extend_from_slice(self.new_bytes(edit));
             at = edit.end.min(original.len());
         }
         out.extend_from_slice(&original[at..]);

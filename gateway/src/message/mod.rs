@@ -7,6 +7,7 @@ mod envelope;
 mod fields;
 mod letter;
 mod transfer;
+mod uuencode;
 mod view;
 
 pub use address::{AddressError, DomainName, Mailbox, ReversePath};

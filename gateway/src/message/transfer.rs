@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-use super::{EditSet, RawOffset};
+use super::{EditSet, RawOffset, uuencode};
 
 /// How content is written into the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,16 +25,24 @@ pub enum Transfer {
     Percent,
     /// `+41` of ENVID and ORCPT.
     Xtext,
+    /// `x-uuencode` of old programs.
+    Uuencode,
 }
 
 impl Transfer {
     /// The encoding that a Content-Transfer-Encoding field names.
     pub fn from_label(label: &[u8]) -> Self {
-        let label = label.trim_ascii();
+        // What follows is a comment, or the semicolon of somebody who took the field for one with parameters.
+        let label = label.split(|byte| matches!(byte, b'(' | b';')).next().unwrap_or(label).trim_ascii();
         if label.eq_ignore_ascii_case(b"quoted-printable") {
             Self::QuotedPrintable
         } else if label.eq_ignore_ascii_case(b"base64") {
             Self::Base64
+        } else if [&b"x-uuencode"[..], b"uuencode", b"x-uue", b"uue"]
+            .iter()
+            .any(|name| label.eq_ignore_ascii_case(name))
+        {
+            Self::Uuencode
         } else {
             Self::Identity
         }
@@ -45,6 +53,7 @@ impl Transfer {
         match self {
             Self::Identity => Cow::Borrowed(raw),
             Self::Base64 => Cow::Owned(decode_base64(raw)),
+            Self::Uuencode => Cow::Owned(uuencode::decode(raw)),
             _ => self.decode_escaped(raw),
         }
     }
@@ -59,6 +68,7 @@ impl Transfer {
                 }
             }
             Self::Base64 => patch_base64(raw, changes, &mut edits),
+            Self::Uuencode => uuencode::patch(raw, changes, &mut edits),
             _ => self.patch_escaped(raw, changes, &mut edits),
         }
         edits
@@ -69,6 +79,7 @@ impl Transfer {
         match self {
             Self::Base64 => encode_base64(raw, content),
             Self::QuotedPrintable => encode_quoted_printable(content),
+            Self::Uuencode => uuencode::encode(raw, content),
             _ => content.to_vec(),
         }
     }

@@ -191,6 +191,12 @@ impl<'t> ViewBuilder<'t> {
         Self { source, text: String::new(), segments: Vec::new(), next: Some(0) }
     }
 
+    /// The same with memory for most of the source, where a reading of little else is expected.
+    pub fn with_room(source: &'t str) -> Self {
+        let room = source.len() / 4 * 3;
+        Self { text: String::with_capacity(room), segments: Vec::with_capacity(source.len() / 32), ..Self::new(source) }
+    }
+
     fn mark(&mut self, source: usize, written: Written) {
         self.segments.push(Segment { text: self.text.len() as u32, source: source as u32, written });
     }
@@ -222,9 +228,9 @@ impl<'t> ViewBuilder<'t> {
         self.next = None;
     }
 
-    /// Does the reading end with this character?
+    /// Does the reading end with this character of ASCII?
     pub fn ends_with(&self, character: char) -> bool {
-        self.text.ends_with(character)
+        self.text.as_bytes().last().is_some_and(|last| char::from(*last) == character && character.is_ascii())
     }
 
     /// Is the reading empty so far?

@@ -67,6 +67,12 @@ pub fn gzip(stage: &mut Stage<'_>, content: &[u8], name: &str, place: &Place) ->
     while content[at..].starts_with(&[0x1f, 0x8b, 8]) {
         let Some(header) = gzip_header(&content[at..]) else { break };
         let start = at + header;
+        if let Some(name) = gzip_name(&content[at..start])
+            && let Some(new) = stage.file_name(&content[at + name.start..at + name.end], place)?
+            && content[at + 3] & 2 == 0
+        {
+            edits.replace(RawOffset(at + name.start)..RawOffset(at + name.end), new);
+        }
         let Some((data, used)) = inflate(stage, &content[start..], Packed::Deflate)? else {
             stage.unscannable(place, "damaged gzip file")?;
             break;
@@ -84,6 +90,16 @@ pub fn gzip(stage: &mut Stage<'_>, content: &[u8], name: &str, place: &Place) ->
         at = (start + used + 8).min(content.len());
     }
     Ok(edits)
+}
+
+/// Where a gzip member's header holds the file's name, without the zero byte behind it.
+fn gzip_name(header: &[u8]) -> Option<std::ops::Range<usize>> {
+    let mut start = 10;
+    if header[3] & 4 != 0 {
+        start += 2 + usize::from(u16::from_le_bytes([*header.get(10)?, *header.get(11)?]));
+    }
+    let len = memchr::memchr(0, header.get(start..)?)?;
+    (header[3] & 8 != 0).then_some(start..start + len)
 }
 
 /// Length of a gzip member's header (RFC 1952 §2.3).
@@ -125,8 +141,12 @@ pub fn tar(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Result<EditS
         let name_len = header[..100].iter().position(|byte| *byte == 0).unwrap_or(100);
         let name = String::from_utf8_lossy(&header[..name_len]).into_owned();
         let mut new_header = header.to_vec();
-        if let Some(changed) = stage.file_name(&header[..name_len], place)? {
-            new_header[..name_len].copy_from_slice(&changed);
+        // The name, the name that a link points to, and the folder before a long name.
+        for field in [0..100, 157..257, 345..500] {
+            let len = header[field.clone()].iter().position(|byte| *byte == 0).unwrap_or(field.len());
+            if let Some(changed) = stage.file_name(&header[field.start..field.start + len], place)? {
+                new_header[field.start..field.start + len].copy_from_slice(&changed);
+            }
         }
         let found = stage.member(&content[start..end], &name, &place.inside(&name))?;
         if found.keeps_length() {

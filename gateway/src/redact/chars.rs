@@ -65,7 +65,7 @@ const ASCII: [Class; 128] = {
         table[weak[i] as usize] = Class::Weak;
         i += 1;
     }
-    let odd = b"()[]{}<>\"'`+#=;&^!";
+    let odd = b"()[]{}<>\"'`+#=;&^!?";
     let mut i = 0;
     while i < odd.len() {
         table[odd[i] as usize] = Class::Odd;
@@ -164,6 +164,8 @@ pub fn of(c: char) -> Class {
         | '\u{ff5c}' | '\u{3001}' | '\u{3002}' | '\u{2758}' | '\u{a6}' | '\u{2502}' | '\u{fe52}' | '\u{fe50}'
         | '\u{2e31}' | '\u{387}' | '\u{2e33}' | '\u{60c}' | '\u{66b}' | '\u{66c}' | '\u{203f}' | '\u{2192}'
         | '\u{203a}' | '\u{2026}' => Class::Weak,
+        // A separator that some program could not read.
+        '\u{fffd}' => Class::Weak,
         '\u{96}' | '\u{97}' => Class::Hyphen,
         '\u{2018}'..='\u{201f}'
         | '\u{ff08}'

@@ -4,151 +4,18 @@
 //! There are no words that make a well-formed number harmless, save a label directly before it that says what else
 //! it is ([`other_label`]): anything wider would be a way around the stage.
 
+mod words;
+
+use words::{BETWEEN, EXPIRY, OTHERS, PIECES, WORDS};
+
 /// How far before a number a word counts, in characters.
 pub const BEFORE: usize = 64;
 /// How far after it.
 pub const AFTER: usize = 48;
 
-/// Words in English, German, French, Spanish, Portuguese, Italian, Dutch, Polish, Czech, Russian, Ukrainian, Turkish,
-/// Scandinavian languages, Finnish, Indonesian, Vietnamese, Hindi, Arabic; names of networks that mean nothing else.
-const WORDS: &[&str] = &[
-    "amex",
-    "bankkort",
-    "bankomatkarte",
-    "betaalkaart",
-    "betalingskort",
-    "cardholder",
-    "cardnumber",
-    "carta",
-    "carte",
-    "cartes",
-    "cartao",
-    "cartão",
-    "cartões",
-    "ccnum",
-    "ccnumber",
-    "ccno",
-    "cryptogramme",
-    "csc",
-    "cvc",
-    "cvv",
-    "cvn",
-    "credit",
-    "creditcard",
-    "creditcards",
-    "creditkaart",
-    "creditkarte",
-    "crédito",
-    "debit",
-    "debitcard",
-    "debitkarte",
-    "débito",
-    "diners",
-    "discovercard",
-    "ecard",
-    "girocard",
-    "hipercard",
-    "interpayment",
-    "jcb",
-    "kaart",
-    "kaartnummer",
-    "karta",
-    "karte",
-    "karten",
-    "kartennr",
-    "kartennummer",
-    "kartenummer",
-    "kartı",
-    "kartınız",
-    "kartnummer",
-    "karty",
-    "kartą",
-    "kartę",
-    "kartou",
-    "kartu",
-    "kort",
-    "kortet",
-    "kortin",
-    "kortnr",
-    "kortnummer",
-    "kortti",
-    "korttinumero",
-    "kreditkarte",
-    "kreditkarten",
-    "kreditkort",
-    "kreditní",
-    "kredi",
-    "kredit",
-    "kredytowa",
-    "kredytowej",
-    "luottokortti",
-    "maestro",
-    "mastercard",
-    "pan",
-    "platební",
-    "prüfziffer",
-    "rupay",
-    "tarjeta",
-    "tarjetas",
-    "thẻ",
-    "uatp",
-    "unionpay",
-    "verve",
-    "visa",
-    "visakarte",
-    "карта",
-    "карте",
-    "картой",
-    "карту",
-    "карты",
-    "картка",
-    "картки",
-    "картку",
-    "بطاقة",
-    "البطاقة",
-    "بطاقتك",
-    "कार्ड",
-    "क्रेडिट",
-    "κάρτα",
-    "κάρτας",
-    "כרטיס",
-    "אשראי",
-    "kártya",
-    "kártyaszám",
-    "kartice",
-    "kartica",
-    "kredittkort",
-    "pankkikortti",
-    "card",
-    "cards",
-    "cardno",
-    "cardnum",
-    "cardnr",
-    "ccard",
-    "primaryaccountnumber",
-    "accountnumberprimary",
-];
-
-/// Words of languages that put no space between words.
-const PIECES: &[&str] = &[
-    "カード",
-    "ｶｰﾄﾞ",
-    "クレジット",
-    "信用卡",
-    "銀行卡",
-    "银行卡",
-    "卡号",
-    "卡號",
-    "借记卡",
-    "儲值卡",
-    "카드",
-    "신용",
-    "บัตร",
-];
-
 /// Is this word, in lower case, about cards?
 pub fn is_card_word(word: &str) -> bool {
-    if WORDS.contains(&word) {
+    if WORDS.binary_search(&word).is_ok() {
         return true;
     }
     // cardNumber, credit-card-no, paymentCardPan in one word.
@@ -191,8 +58,15 @@ pub fn is_card_word(word: &str) -> bool {
             )
         })
         || word.strip_suffix("cardnumber").is_some()
-        || word.strip_suffix("karte").is_some_and(|head| matches!(head, "kredit" | "debit" | "bank" | "ec" | "zahl"))
+        || is_german(word)
         || PIECES.iter().any(|piece| word.contains(piece))
+}
+
+/// `Kreditkartennummer`, `Bankkarten`, `Zahlkarte`: but not every card (`Landkarte`, `Speisekarte`).
+fn is_german(word: &str) -> bool {
+    let Some((head, tail)) = word.split_once("karte") else { return false };
+    matches!(head, "kredit" | "debit" | "bank" | "ec" | "zahl" | "giro" | "geld" | "prepaid" | "firmen" | "")
+        && matches!(tail, "" | "n" | "nnummer" | "nummer" | "nnr" | "ndaten" | "nzahlung" | "ninhaber" | "nnummern")
 }
 
 /// Calls `found(start, end)` for each run of letters in `text`, and for each piece of a camelCase run.
@@ -201,7 +75,7 @@ fn each_word(text: &str, mut found: impl FnMut(&str, usize, usize)) {
     let mut lower = String::new();
     for (at, c) in text.char_indices().chain([(text.len(), ' ')]) {
         let letter =
-            c.is_alphabetic() || matches!(c, '\u{300}'..='\u{36f}' | '\u{900}'..='\u{97f}' | '\u{e31}'..='\u{e4e}');
+            c.is_alphabetic() || matches!(c, '\u{300}'..='\u{36f}' | '\u{900}'..='\u{dff}' | '\u{e31}'..='\u{e4e}');
         if letter {
             start.get_or_insert(at);
             lower.extend(c.to_lowercase());
@@ -224,13 +98,30 @@ fn after(text: &str, at: usize) -> &str {
     &text[at..end]
 }
 
+/// Is this word followed by a month and a year, as a card's last day is written?
+fn is_expiry(word: &str, rest: &str) -> bool {
+    if !EXPIRY.contains(&word) {
+        return false;
+    }
+    let head = rest.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '\n');
+    let bytes = head.as_bytes();
+    let month = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let year = bytes.iter().skip(month + 1).take_while(|byte| byte.is_ascii_digit()).count();
+    rest.len() - head.len() <= 16
+        && matches!(month, 1 | 2)
+        && matches!(year, 2 | 4)
+        && matches!(bytes.get(month), Some(b'/' | b'-' | b'.'))
+        && head[..month].parse().is_ok_and(|month: u8| (1..=12).contains(&month))
+        && !matches!(bytes.get(month + 1 + year), Some(b'/' | b'-' | b'.') if bytes.get(month + year + 2).is_some_and(u8::is_ascii_digit))
+}
+
 /// How many bytes before `at` the nearest card word ends, if one is near.
 pub fn word_before(text: &str, at: usize) -> Option<usize> {
     let window = before(text, at);
     let cut = window.len() < at && text[..at - window.len()].chars().next_back().is_some_and(char::is_alphabetic);
     let mut nearest = None;
     each_word(window, |word, start, end| {
-        if !(cut && start == 0) && is_card_word(word) {
+        if !(cut && start == 0) && (is_card_word(word) || is_expiry(word, &window[end..])) {
             nearest = Some(window.len() - end);
         }
     });
@@ -243,7 +134,10 @@ pub fn word_after(text: &str, at: usize) -> Option<usize> {
     let cut = text[at + window.len()..].chars().next().is_some_and(char::is_alphabetic);
     let mut nearest = None;
     each_word(window, |word, start, end| {
-        if !(cut && end == window.len()) && nearest.is_none() && is_card_word(word) {
+        if !(cut && end == window.len())
+            && nearest.is_none()
+            && (is_card_word(word) || is_expiry(word, &text[at + end..]))
+        {
             nearest = Some(start);
         }
     });
@@ -256,8 +150,10 @@ const TABLE_LINE: usize = 4096;
 /// Does the first line of a table (comma, semicolon, tab or bar) name the column of `at` by a card word?
 pub fn column_word(text: &str, at: usize) -> bool {
     let Some(head_end) = memchr::memchr(b'\n', &text.as_bytes()[..text.len().min(TABLE_LINE)]) else { return false };
-    let start = memchr::memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |found| found + 1);
-    if start <= head_end || at - start > TABLE_LINE {
+    let floor = at.saturating_sub(TABLE_LINE);
+    let Some(found) = memchr::memrchr(b'\n', &text.as_bytes()[floor..at]) else { return false };
+    let start = floor + found + 1;
+    if start <= head_end {
         return false;
     }
     let head = text[..head_end].trim_start_matches('\u{feff}');
@@ -292,75 +188,16 @@ pub fn document_names_card(markup: &str) -> bool {
     texts.filter(|text| (2..=60).contains(&text.len())).any(names_card)
 }
 
-/// Labels that say what else a number is, where they stand directly before it.
-const OTHERS: &[&str] = &[
-    "imei",
-    "imeisv",
-    "meid",
-    "esn",
-    "iccid",
-    "iban",
-    "bic",
-    "isbn",
-    "issn",
-    "ean",
-    "gtin",
-    "upc",
-    "asin",
-    "awb",
-    "tracking",
-    "track",
-    "trackingnumber",
-    "sendungsnummer",
-    "sendungsverfolgung",
-    "paketnummer",
-    "frachtbrief",
-    "waybill",
-    "shipment",
-    "consignment",
-    "parcel",
-    "suivi",
-    "seguimiento",
-    "rastreio",
-    "spedizione",
-    "uuid",
-    "guid",
-    "sku",
-    "serial",
-    "seriennummer",
-    "barcode",
-    "timestamp",
-    "epoch",
-    "phone",
-    "tel",
-    "telephone",
-    "telefon",
-    "mobile",
-    "fax",
-    "whatsapp",
-    "arn",
-    "ups",
-    "fedex",
-    "dhl",
-    "usps",
-    "hermes",
-    "追跡番号",
-    "お問い合わせ番号",
-    "伝票番号",
-    "運單號",
-    "快递单号",
-];
-
-/// Does a label directly before `at` say that the number is something else? Only the last few words of the same
-/// line count, with no other number between.
+/// Does a label directly before `at` say that the number is something else? Only on the same line, with no other
+/// number between, and no word but those that belong to a label: in `my phone is broken, take 4111…` it is none.
 pub fn other_label(text: &str, at: usize) -> bool {
     let window = before(text, at);
-    let line = window.rsplit(['\n', ';', '|', ',', '\u{1f}']).next().unwrap_or(window);
+    let line = window.rsplit(['\n', ';', '|', ',', '\u{1f}', '!', '?']).next().unwrap_or(window);
     let line = line.rsplit(|c: char| c.is_ascii_digit()).next().unwrap_or(line);
     let mut words: Vec<String> = Vec::new();
     each_word(line, |word, _, _| words.push(word.to_owned()));
-    let near = &words[words.len().saturating_sub(3)..];
-    near.iter().any(|word| OTHERS.contains(&word.as_str())) && !words.iter().any(|word| is_card_word(word))
+    let near = words.iter().rev().take(4).find(|word| !BETWEEN.contains(&word.as_str()));
+    near.is_some_and(|word| OTHERS.contains(&word.as_str())) && !words.iter().any(|word| is_card_word(word))
 }
 
 #[cfg(test)]
@@ -394,8 +231,30 @@ mod tests {
         for text in ["IMEI: ", "Tracking number: ", "IBAN "] {
             assert!(other_label(text, text.len()), "{text}");
         }
-        for text in ["IMEI was sent, and ", "card tracking ", "tracking 12 ", "Tracking:\n"] {
+        for text in [
+            "IMEI was sent, and ",
+            "card tracking ",
+            "tracking 12 ",
+            "Tracking:\n",
+            "my phone is broken. Take ",
+            "we track payments with ",
+        ] {
             assert!(!other_label(text, text.len()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_table_of_words_is_sorted() {
+        assert!(WORDS.is_sorted());
+    }
+
+    #[test]
+    fn a_month_and_a_year_behind_their_word_count() {
+        for text in ["# exp 04/29", "# (Exp. 4/2029)", "# gültig bis 12/28", "# valid thru: 01-27"] {
+            assert!(word_after(text, 1).is_some(), "{text}");
+        }
+        for text in ["# expected 04/29", "# exp 13/29", "# expires 12/10/2026", "# exp. order 42/17"] {
+            assert!(word_after(text, 1).is_none(), "{text}");
         }
     }
 

@@ -58,7 +58,7 @@ pub fn entity(text: &str) -> Option<(char, usize)> {
         let end = start + digits;
         return Some((char::from_u32(value)?, end + usize::from(bytes.get(end) == Some(&b';'))));
     }
-    let len = bytes[1..].iter().take(12).take_while(|b| b.is_ascii_alphanumeric()).count();
+    let len = bytes[1..].iter().take(24).take_while(|b| b.is_ascii_alphanumeric()).count();
     let name = text.get(1..=len)?;
     let character = match name {
         "nbsp" | "NonBreakingSpace" => '\u{a0}',
@@ -72,7 +72,15 @@ pub fn entity(text: &str) -> Option<(char, usize)> {
         "zwj" => '\u{200d}',
         "lrm" => '\u{200e}',
         "rlm" => '\u{200f}',
-        "NoBreak" => '\u{2060}',
+        "NoBreak" | "af" | "ApplyFunction" | "it" | "InvisibleTimes" | "ic" | "InvisibleComma" => '\u{2060}',
+        "ZeroWidthSpace"
+        | "NegativeVeryThinSpace"
+        | "NegativeThinSpace"
+        | "NegativeMediumSpace"
+        | "NegativeThickSpace" => '\u{200b}',
+        "MediumSpace" => '\u{205f}',
+        "horbar" => '\u{2015}',
+        "boxh" | "HorizontalLine" => '\u{2500}',
         "hyphen" | "dash" => '\u{2010}',
         "ndash" => '\u{2013}',
         "mdash" => '\u{2014}',
@@ -93,6 +101,13 @@ pub fn entity(text: &str) -> Option<(char, usize)> {
         "apos" => '\'',
         "plus" => '+',
         "equals" => '=',
+        "lpar" => '(',
+        "rpar" => ')',
+        "num" => '#',
+        "semi" => ';',
+        "ast" | "midast" => '*',
+        "vert" | "verbar" | "VerticalLine" => '|',
+        "bsol" => '\\',
         _ => return None,
     };
     Some((character, len + 1 + usize::from(bytes.get(len + 1) == Some(&b';'))))
@@ -121,12 +136,16 @@ fn percent(bytes: &[u8]) -> Option<(char, usize)> {
     Some((std::str::from_utf8(&decoded[..count]).ok()?.chars().next()?, count * 3))
 }
 
-/// `\u0034`, `\u{34}`, `\x34`, and `\'34` of RTF.
+/// `\t`, `\n`, `\u0034`, `\u{34}`, `\x34`, and `\'34` of RTF.
 fn backslash(bytes: &[u8]) -> Option<(char, usize)> {
     let number =
         |digits: &[u8]| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok().and_then(char::from_u32);
     let all_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
     match bytes {
+        // White space of a program's string, between digits; elsewhere it is a path (`C:\temp`).
+        [_, letter @ (b't' | b'n' | b'r'), next, ..] if next.is_ascii_digit() || *next == b'\\' => {
+            Some((if *letter == b't' { '\t' } else { '\n' }, 2))
+        }
         [_, b'u', b'{', rest @ ..] => {
             let len = rest.iter().take(6).take_while(|b| b.is_ascii_hexdigit()).count();
             (len > 0 && rest.get(len) == Some(&b'}')).then(|| number(&rest[..len]).map(|c| (c, len + 4)))?

@@ -1,6 +1,10 @@
 //! What goes with a number: the rest of a magnetic track, and the card verification value beside it (PCI DSS 3.3.1:
 //! neither may be kept at all).
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::chars::{self, Class};
 use super::judge::Number;
 use super::scan::{Chain, Findings};
@@ -80,34 +84,28 @@ fn boundary(text: &str, mut at: usize) -> usize {
     at
 }
 
+/// The names, in upper or lower case. They are constants, so that they compile.
+#[allow(clippy::expect_used)]
+static NAMED: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&format!("(?i){}", NAMES.join("|"))).expect("constant names"));
+
 /// Three or four digits behind a name for them.
 fn values(text: &str, from: usize, to: usize, number: std::ops::Range<usize>, found: &mut Findings) {
     let (from, to) = (boundary(text, from), boundary(text, to));
-    let lower = text[from..to].to_lowercase();
-    // Lower case changes lengths in some scripts; then only places counted in characters agree.
-    let same = lower.len() == to - from;
-    for name in NAMES {
-        for (at, _) in lower.match_indices(name) {
-            let inside = |c: Option<char>| c.is_some_and(char::is_alphabetic);
-            let after = at + name.len();
-            if name.is_ascii() && (inside(lower[..at].chars().next_back()) || inside(lower[after..].chars().next())) {
-                continue;
-            }
-            let after =
-                if same { from + after } else { from + offset_in(&text[from..to], lower[..after].chars().count()) };
-            if let Some(places) = short_run(text, after, to)
-                && !number.contains(&places[0].0)
-            {
-                found
-                    .edits
-                    .extend(places.into_iter().map(|(at, c)| CharEdit { at: TextOffset(at), to: chars::mask(c) }));
-            }
+    for name in NAMED.find_iter(&text[from..to]) {
+        let (start, end) = (from + name.start(), from + name.end());
+        let inside = |c: Option<char>| c.is_some_and(char::is_alphabetic);
+        if name.as_str().is_ascii() && (inside(text[..start].chars().next_back()) || inside(text[end..].chars().next()))
+        {
+            continue;
+        }
+        if let Some(places) = short_run(text, end, to)
+            && !number.contains(&places[0].0)
+        {
+            let struck = places.into_iter().map(|(at, c)| CharEdit { at: TextOffset(at), to: chars::mask(c) });
+            found.edits.extend(struck);
         }
     }
-}
-
-fn offset_in(text: &str, characters: usize) -> usize {
-    text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at)
 }
 
 /// The first digits behind `from`, if they follow closely and are three or four.

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use super::chars::CELL;
 use crate::message::{CharEdit, Charset, EditSet, Parameter, RawOffset, TextOffset, Transfer, parameters, wipe};
@@ -92,6 +92,11 @@ impl Text {
     /// The texts of a field with parameters; what is syntax (the boundary, the charset) is left out.
     pub fn of_parameters(bytes: &[u8], key: &str, value: Range<usize>) -> Self {
         let mut out = Self::new(key);
+        // A comment before the parameters; what else stands there is the type itself.
+        let head = value.start..memchr(b';', &bytes[value.clone()]).map_or(value.end, |at| value.start + at);
+        if memchr(b'(', &bytes[head.clone()]).is_some() {
+            out.words(bytes, head);
+        }
         let mut found = parameters(bytes, value);
         found.sort_by(|a, b| (&a.name, a.section, a.extended).cmp(&(&b.name, b.section, b.extended)));
         let mut last: Option<(String, usize, Charset)> = None;
@@ -161,6 +166,7 @@ impl Text {
             return;
         }
         let mut more = transfer.decode(&bytes[raw.clone()]).into_owned();
+        let charset = charset.in_order_of(&more);
         let cut = self.pieces.last().is_some_and(|last| joins && last.charset == charset && last.is_cut(&self.text));
         if let Some(last) = self.pieces.last_mut().filter(|_| cut) {
             let from = last.content.len();
@@ -257,6 +263,9 @@ struct EncodedWord {
     end: usize,
 }
 
+/// How far the end of an encoded word is looked for: the RFC's 75 characters are often exceeded, but not so far.
+const LONGEST: usize = 1 << 16;
+
 /// The encoded word at `at` (RFC 2047 §2), read as leniently as mail programs do: white space inside Q is taken.
 fn encoded_word(bytes: &[u8], at: usize, end: usize) -> Option<EncodedWord> {
     let label = at + 2;
@@ -273,7 +282,7 @@ fn encoded_word(bytes: &[u8], at: usize, end: usize) -> Option<EncodedWord> {
         return None;
     }
     let start = first + 3;
-    let stop = memmem::find(&bytes[start..end], b"?=").map(|found| start + found)?;
+    let stop = memmem::find(&bytes[start..end.min(start + LONGEST)], b"?=").map(|found| start + found)?;
     let charset = bytes[label..first].split(|b| *b == b'*').next().unwrap_or_default();
     Some(EncodedWord { payload: start..stop, transfer, charset: Charset::from_label(charset), end: stop + 2 })
 }

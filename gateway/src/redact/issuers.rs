@@ -36,7 +36,7 @@ struct Row {
     weak: u32,
 }
 
-const fn lengths(list: &[u32]) -> u32 {
+const fn bits(list: &[u32]) -> u32 {
     let (mut bits, mut i) = (0, 0);
     while i < list.len() {
         bits |= 1 << list[i];
@@ -46,7 +46,7 @@ const fn lengths(list: &[u32]) -> u32 {
 }
 
 const fn row(brand: &'static str, low: u32, high: u32, strong: &[u32], weak: &[u32]) -> Row {
-    Row { brand, low, high, strong: lengths(strong), weak: lengths(weak) }
+    Row { brand, low, high, strong: bits(strong), weak: bits(weak) }
 }
 
 /// Narrow rows stand before the wide ones that contain them: the first that fits names the brand.
@@ -164,13 +164,23 @@ const COARSE: [u32; 1000] = {
     table
 };
 
+/// Lengths, as bits, that any row allows for numbers that begin with these three digits.
+pub fn lengths(prefix: u32) -> u32 {
+    COARSE[prefix as usize % 1000]
+}
+
+/// Does any row allow numbers of this length with these first three digits? Most windows end here.
+pub fn allows(digits: &[u8]) -> bool {
+    LENGTHS.contains(&digits.len())
+        && lengths(digits[..3].iter().fold(0, |value, digit| value * 10 + u32::from(*digit))) >> digits.len() & 1 == 1
+}
+
 /// The issuer of a number, by its digits' values; the check digit is not looked at.
 pub fn issuer(digits: &[u8]) -> Option<Issuer> {
-    let prefix = |len: usize| digits[..len].iter().fold(0u32, |acc, d| acc * 10 + u32::from(*d));
-    if !LENGTHS.contains(&digits.len()) || COARSE[prefix(3) as usize] >> digits.len() & 1 == 0 {
+    if !allows(digits) {
         return None;
     }
-    let six = prefix(6);
+    let six = digits[..6].iter().fold(0u32, |acc, d| acc * 10 + u32::from(*d));
     let bit = 1 << digits.len();
     let mut weak = None;
     for row in ROWS {

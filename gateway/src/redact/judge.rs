@@ -13,7 +13,7 @@ use std::cell::OnceCell;
 use std::ops::Range;
 
 use super::context;
-use super::issuers::{LENGTHS, Strength, issuer, luhn};
+use super::issuers::{self, LENGTHS, Strength, issuer, luhn};
 use super::scan::{Chain, Group, kind};
 use super::surroundings;
 
@@ -56,7 +56,7 @@ enum Form {
 }
 
 /// Digits of two numbers written as one run.
-const DOUBLED: std::ops::RangeInclusive<u32> = 28..=38;
+pub const DOUBLED: std::ops::RangeInclusive<u32> = 28..=38;
 /// Groups like a window's own beside it that make it a piece of a table's row.
 const COLUMNS: usize = 3;
 
@@ -179,8 +179,12 @@ impl<'t> Judge<'t> {
 
     fn window(&self, first: usize, last: usize) -> Option<Window> {
         let values = self.chain.values.get(self.digits(first, last))?;
+        // The rows are searched last: the check digit alone ends nine windows in ten.
+        if !issuers::allows(values) || !luhn(values) {
+            return None;
+        }
         let issuer = issuer(values)?;
-        luhn(values).then_some(Window { first, last, brand: issuer.brand, strength: issuer.strength })
+        Some(Window { first, last, brand: issuer.brand, strength: issuer.strength })
     }
 
     fn span(&self, window: &Window) -> (usize, usize) {
@@ -204,8 +208,9 @@ impl<'t> Judge<'t> {
     fn judge(&self, window: Window, row: Row) -> Form {
         let (start, end) = self.span(&window);
         let form = if window.first == window.last { self.single(window, row) } else { self.several(window, row) };
-        if form == Form::Never {
-            return form;
+        // The words are found once for a chain, the surroundings for each window.
+        if form == Form::Never || form == Form::CardWord && !self.card_word(&window) {
+            return Form::Never;
         }
         let form = match surroundings::of(self.text, start, end) {
             surroundings::Place::Identifier => return Form::Never,
@@ -221,11 +226,13 @@ impl<'t> Judge<'t> {
         form
     }
 
-    /// One run, or groups with blanks or hyphens of one kind between: all that a weak issuer is believed in.
+    /// One run, or groups with blanks, hyphens or the underscores of file names between: all that a weak issuer is
+    /// believed in.
     fn is_plain(&self, window: Window) -> bool {
         let inner = &self.chain.groups[window.first + 1..=window.last];
         inner.iter().all(|group| {
-            group.before.kinds & !(kind::SPACE | kind::HYPHEN) == 0 && group.before.is_like(inner[0].before)
+            let plain = group.before.kinds & !(kind::SPACE | kind::HYPHEN) == 0 || group.before.first == '_';
+            plain && group.before.is_like(inner[0].before)
         })
     }
 
@@ -236,9 +243,12 @@ impl<'t> Judge<'t> {
         let dot = |c: char| matches!(c, '.' | '\u{66b}');
         if window.first > row.first {
             let (previous, separator) = (groups[window.first - 1], group.before);
+            // More commas around it make a zero before the comma a field of its own.
+            let comma = |at: usize| at <= row.last && groups[at].before.first == ',';
+            let listed = comma(window.last + 1) || window.first > row.first + 1 && comma(window.first - 1);
+            let zero = previous.len == 1 && self.chain.values[previous.first as usize] == 0;
             let fraction = separator.width == 1
-                && (dot(separator.first) && previous.len <= 3
-                    || separator.first == ',' && previous.len == 1 && self.chain.values[previous.first as usize] == 0);
+                && (dot(separator.first) && previous.len <= 3 || separator.first == ',' && zero && !listed);
             if fraction {
                 return Form::CardWord;
             }
@@ -276,15 +286,19 @@ impl<'t> Judge<'t> {
         }
         let whole_or_word = if whole { Form::Free } else { Form::CardWord };
         if kinds & kind::ODD != 0 {
-            return if usual && (whole || self.is_bounded(window, row)) { Form::CardWord } else { Form::Never };
+            let printed = usual || uniform && spelled(&lengths);
+            return if printed && (whole || self.is_bounded(window, row)) { Form::CardWord } else { Form::Never };
         }
         if kinds & kind::WEAK != 0 {
             return match (usual, uniform) {
                 (true, true) if self.is_bounded(window, row) => Form::Free,
                 (true, true) => whole_or_word,
+                (true, false) if whole && lengths.len() >= 3 => Form::Free,
                 (true, false) => Form::CardWord,
                 (false, true)
-                    if whole && spelled(&lengths) && matches!(inner[0].before.first, '.' | '_' | '·' | '•') =>
+                    if (whole || self.is_bounded(window, row))
+                        && spelled(&lengths)
+                        && matches!(inner[0].before.first, '.' | '_' | '·' | '•') =>
                 {
                     Form::Free
                 }
@@ -301,6 +315,7 @@ impl<'t> Judge<'t> {
                     whole_or_word
                 }
             }
+            (false, true) if is_regular(&lengths) && self.is_bounded(window, row) => Form::Free,
             (false, true) if is_regular(&lengths) => whole_or_word,
             (false, true) if whole => Form::CardWord,
             (false, false) if whole && is_regular(&lengths) => Form::CardWord,
@@ -314,7 +329,7 @@ impl<'t> Judge<'t> {
         let point = |group: &Group| group.before.width == 1 && matches!(group.before.first, '.' | '\u{66b}');
         let inner = &groups[window.first + 1];
         let pair = window.last == window.first + 1;
-        let column = matches!(inner.before.first, ',' | '/' | ':' | '|' | '\t' | '\\');
+        let column = matches!(inner.before.first, ',' | '/' | ':' | '|' | '\t');
         if pair && (point(inner) || inner.before.width == 1 && column) {
             return true;
         }
@@ -360,16 +375,19 @@ impl<'t> Judge<'t> {
 
     fn at_edge(&self, window: Window, row: Row) -> bool {
         let (left, right) = self.clear_sides(window, row);
-        (left || right || self.between_short(window, row)) && self.alike(window, row) < COLUMNS
+        (left || right || self.between_others(window, row)) && self.alike(window, row) < COLUMNS
     }
 
-    /// A printed number between two short ones: `12 4111 1111 1111 1111 99`.
-    fn between_short(&self, window: Window, row: Row) -> bool {
+    /// A printed number between two others whose form is not its own: `12 4111 1111 1111 1111 99`,
+    /// `20261123 4111 1111 1111 1111 150`.
+    fn between_others(&self, window: Window, row: Row) -> bool {
         let groups = &self.chain.groups;
-        let printed = window.last - window.first >= 2;
-        let left = window.first == row.first + 1 && groups[row.first].len < 4;
-        let right = window.last + 1 == row.last && groups[row.last].len < 4;
-        printed && left && right
+        if window.last - window.first < 2 || window.first == row.first || window.last == row.last {
+            return false;
+        }
+        let (left, right) = (groups[window.first - 1].len, groups[window.last + 1].len);
+        let few = window.first - row.first <= 2 && row.last - window.last <= 2;
+        few && left != groups[window.first].len && right != groups[window.first].len && right != groups[window.last].len
     }
 
     /// How many groups beside the window look like its own: the columns of a table, a longer number.

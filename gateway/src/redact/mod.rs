@@ -5,6 +5,8 @@
 
 mod allow;
 mod archive;
+#[cfg(test)]
+mod bounds_tests;
 mod chars;
 mod context;
 mod escapes;
@@ -21,11 +23,13 @@ mod prefilter;
 #[cfg(test)]
 mod property_tests;
 mod rtf;
+mod runs;
 mod scan;
 mod stage;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+mod tnef;
 mod zip;
 
 pub use explain::{Explanation, explain};
@@ -204,6 +208,11 @@ impl Default for Limits {
         Self { mime_depth: 60, mime_parts: 1000, expansion: 64 << 20, ratio: 100, archive_depth: 3 }
     }
 }
+
+/// Times its own size that reading a message takes in memory at the most, beside what its archives unpack to
+/// ([`Limits::expansion`]): the decoded part, one reading of it, and for a part full of numbers the edits and the
+/// report. Mails without numbers take a third of it.
+pub const MEMORY_FACTOR: usize = 24;
 
 /// Passes over one message: striking a number out may leave digits that stand like another number beside what
 /// follows, and a second run must find nothing.

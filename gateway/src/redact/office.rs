@@ -105,7 +105,8 @@ fn attribute<'a>(tag: &'a str, name: &str) -> Option<(usize, &'a str)> {
     Some((start, &tag[start..start + tag[start..].find('"')?]))
 }
 
-/// Numeric cells of a worksheet: `<c r="A1"><v>4111…</v></c>` becomes a cell of type `str`.
+/// Numeric cells of a worksheet: `<c r="A1"><v>4111…</v></c>` becomes a cell of type `str`; and texts that formulas give,
+/// which stand far from the sheet's words for cards.
 fn sheet_cells(
     stage: &mut Stage<'_>,
     content: &[u8],
@@ -122,23 +123,42 @@ fn sheet_cells(
         at = end;
         let Some(value) = masked_candidate(&text[start..end]) else { continue };
         // A cell's tag stands before its value, with at most a formula between.
-        let Some(cell) = text[..open].rfind("<c ") else { continue };
+        let Some(cell) = rfind(text, open, "<c ") else { continue };
         let Some(close) = text[cell..].find('>').map(|found| cell + found) else { continue };
         let tag = &text[cell..close];
         let kind = attribute(tag, "t");
-        if !matches!(kind, None | Some((_, "n"))) {
+        if !matches!(kind, None | Some((_, "n" | "str"))) {
             continue;
         }
         let Some(new) = masked(stage, value, &of_cards, place)? else { continue };
         match kind {
-            Some((offset, old)) => {
-                edits.replace(RawOffset(cell + offset)..RawOffset(cell + offset + old.len()), *b"str")
+            // A formula's text, and the formula that holds it.
+            Some((_, "str")) => {
+                let formula = text.get(close..open).and_then(|formula| formula.find(value));
+                if let Some(found) = formula.filter(|_| new.len() == value.len()) {
+                    let formula = close + found;
+                    edits.replace(RawOffset(formula)..RawOffset(formula + value.len()), &new);
+                }
             }
-            None => edits.replace(RawOffset(cell + 2)..RawOffset(cell + 2), *b" t=\"str\""),
-        };
+            Some((offset, old)) => {
+                edits.replace(RawOffset(cell + offset)..RawOffset(cell + offset + old.len()), b"str");
+            }
+            None => {
+                edits.replace(RawOffset(cell + 2)..RawOffset(cell + 2), b" t=\"str\"");
+            }
+        }
         edits.replace(RawOffset(start)..RawOffset(end), new.into_bytes());
     }
     Ok(edits)
+}
+
+/// How far a tag is looked for before its value.
+const NEAR: usize = 4096;
+
+/// Where `wanted` stands last before `at`, at most so far away.
+fn rfind(text: &str, at: usize, wanted: &str) -> Option<usize> {
+    let floor = at.saturating_sub(NEAR);
+    memmem::rfind(&text.as_bytes()[floor..at], wanted.as_bytes()).map(|found| floor + found)
 }
 
 fn masked_candidate(value: &str) -> Option<&str> {
@@ -157,7 +177,7 @@ fn document_cells(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Resul
         at = end;
         let Some(value) = masked_candidate(&text[start..end]) else { continue };
         let Some(new) = masked(stage, value, &of_cards, place)? else { continue };
-        let Some(open) = text[..found].rfind('<') else { continue };
+        let Some(open) = rfind(text, found, "<") else { continue };
         let close = text[end..].find('>').map_or(text.len(), |found| end + found);
         let tag = &text[open..close];
         for name in ["office:value-type", "calcext:value-type"] {
@@ -190,7 +210,7 @@ impl Stage<'_> {
         if self.allows(digits) {
             return Ok(None);
         }
-        self.hit(place, number.brand, &number.masked, digits, TextOffset(0))?;
+        self.hit(place, number.brand, number.masked.clone(), digits, TextOffset(0))?;
         Ok(Some(number.masked.clone()))
     }
 }

@@ -4,12 +4,16 @@
 //! scanner itself only collects. Work and memory are linear in the text whatever it holds: a chain is cut after
 //! [`MOST_GROUPS`], of a digit run only the first digits are kept.
 
+mod separator;
+
+pub use separator::{Separator, kind};
+
 use zeroize::Zeroize;
 
 use super::chars::{self, Class};
-use super::issuers::LENGTHS;
-use super::judge::{Judge, Number};
-use super::{Keep, prefilter};
+use super::issuers::{self, LENGTHS};
+use super::judge::{DOUBLED, Judge, Number};
+use super::{Keep, runs};
 use crate::message::{CharEdit, TextOffset, normalise};
 
 /// Groups of one chain that are looked at together.
@@ -18,10 +22,6 @@ const MOST_GROUPS: usize = 512;
 const MOST_DIGITS: u32 = 39;
 /// Digits of the shortest number.
 const FEWEST: u32 = *LENGTHS.start() as u32;
-/// Asterisks in a row that Markdown puts around a word at most.
-const EMPHASIS: u8 = 3;
-/// Visible characters of one separator.
-const WIDEST: u8 = 3;
 
 /// How a text is to be read and written.
 #[derive(Clone, Copy)]
@@ -62,100 +62,6 @@ pub struct Found {
     pub brand: &'static str,
     /// Asterisks and the digits that stay.
     pub masked: String,
-}
-
-/// What stands between two groups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Separator {
-    /// Classes that occur, as bits.
-    pub kinds: u8,
-    /// Visible characters, without those after a line end.
-    pub width: u8,
-    /// Line ends.
-    pub lines: u8,
-    /// The first visible character.
-    pub first: char,
-    /// Asterisks in a row: two are Markdown's emphasis, more are somebody's mask.
-    stars: u8,
-    /// Is there an asterisk at all?
-    starred: bool,
-}
-
-/// Bits of [`Separator::kinds`].
-pub mod kind {
-    /// White space.
-    pub const SPACE: u8 = 1;
-    /// Hyphens.
-    pub const HYPHEN: u8 = 2;
-    /// Weak separators.
-    pub const WEAK: u8 = 4;
-    /// Odd ones.
-    pub const ODD: u8 = 8;
-    /// A line end.
-    pub const LINE: u8 = 16;
-    /// A cell's edge.
-    pub const CELL: u8 = 32;
-}
-
-impl Separator {
-    fn add(&mut self, class: Class, c: char) {
-        if class == Class::Emphasis {
-            self.starred = true;
-            if self.stars <= EMPHASIS {
-                self.stars += 1;
-            }
-            return;
-        }
-        if self.stars <= EMPHASIS {
-            self.stars = 0;
-        }
-        let bit = match class {
-            Class::Space => kind::SPACE,
-            Class::Hyphen => kind::HYPHEN,
-            Class::Weak => kind::WEAK,
-            Class::Odd => kind::ODD,
-            Class::Cell => kind::CELL,
-            Class::Newline => {
-                // CR LF is one line end.
-                if c != '\n' || self.first != '\r' {
-                    self.lines = self.lines.saturating_add(1);
-                }
-                self.kinds |= kind::LINE;
-                self.first = c;
-                return;
-            }
-            _ => return,
-        };
-        // Indents and quote marks after a line end show nothing of their own.
-        if self.kinds & kind::LINE != 0 && (matches!(c, '>' | '|' | ' ' | '\t' | '*')) {
-            self.first = '\n';
-            return;
-        }
-        if self.width == 0 && self.lines == 0 {
-            self.first = c;
-        }
-        self.kinds |= bit;
-        self.width = self.width.saturating_add(1);
-    }
-
-    /// Can two groups with this between them belong to one number at all?
-    fn links(self) -> bool {
-        if self.stars > EMPHASIS {
-            return false;
-        }
-        let widest = if self.kinds & (kind::HYPHEN | kind::WEAK) != 0 { WIDEST + 1 } else { WIDEST };
-        self.width <= widest && (self.lines <= 1 || self.kinds & kind::CELL != 0 && self.lines <= 4)
-    }
-
-    /// As it stands between two groups: emphasis alone is a weak separator of its own.
-    fn closed(self) -> Self {
-        if self.starred && self.kinds == 0 { Self { kinds: kind::WEAK, width: 1, first: '*', ..self } } else { self }
-    }
-
-    /// Of one kind and width with another?
-    pub fn is_like(self, other: Self) -> bool {
-        self.kinds == other.kinds && self.width == other.width && self.first == other.first
-    }
 }
 
 /// A run of digits.
@@ -203,6 +109,42 @@ impl Chain {
         (self.continued, self.continues) = (false, false);
     }
 
+    /// May any window of whole groups be a number, by its length and first three digits, or a group be two? Most
+    /// chains are dates, times and amounts, and end here before anything is collected.
+    fn may_hold(&self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        let odd = |group: &Group| group.end - group.start != group.len || DOUBLED.contains(&group.len);
+        if self.groups.iter().any(odd) {
+            return true;
+        }
+        let digit = |byte: u8| u32::from(byte.wrapping_sub(b'0'));
+        // Behind this group fewer digits are left than a number has.
+        let last = self.groups.partition_point(|group| group.first + FEWEST <= self.digits);
+        (0..last).any(|first| {
+            let groups = &self.groups[first..];
+            let run = &bytes[groups[0].start as usize..groups[0].end as usize];
+            let prefix = if let [one, two, three, ..] = run {
+                digit(*one) * 100 + digit(*two) * 10 + digit(*three)
+            } else {
+                let digits = groups.iter().flat_map(|group| &bytes[group.start as usize..group.end as usize]);
+                digits.take(3).fold(0, |value, byte| value * 10 + digit(*byte))
+            };
+            let allowed = issuers::lengths(prefix);
+            if allowed == 0 {
+                return false;
+            }
+            // Over the edge of a cell only digits and the shorter groups of a card are read together.
+            let joins = matches!(groups[0].len, 1 | 3..=6 | 8);
+            let mut sum = 0;
+            let within = |(i, group): &(usize, &Group)| *i == 0 || joins || group.before.kinds & kind::CELL == 0;
+            let lengths = groups.iter().enumerate().take_while(within).map(|(_, group)| {
+                sum += group.len;
+                sum
+            });
+            lengths.take_while(|len| *len <= *LENGTHS.end() as u32).any(|len| allowed >> len & 1 == 1)
+        })
+    }
+
     /// Reads the digits of the groups: most chains are too short to be looked at and never get here.
     fn read(&mut self, text: &str) {
         self.values.clear();
@@ -240,15 +182,16 @@ fn begins_digit(byte: u8) -> bool {
 
 /// Finds the numbers in a text.
 pub fn scan(text: &str, rules: &Rules<'_>) -> Findings {
-    let mut stretches = prefilter::stretches(text.as_bytes()).peekable();
+    let mut runs =
+        runs::runs(text.as_bytes(), runs::Breaks::Letters).filter(|run| run.may_hold(text.as_bytes())).peekable();
     let mut found = Findings::default();
-    if stretches.peek().is_none() {
+    if runs.peek().is_none() {
         return found;
     }
     let mut scanner =
         Scanner { text, rules, chain: Chain::default(), open: false, pending: Separator::default(), at: 0 };
-    for stretch in stretches {
-        scanner.stretch(stretch.start, stretch.end, &mut found);
+    for run in runs {
+        scanner.run(run.range.start, run.range.end, &mut found);
     }
     normalise(&mut found.edits);
     found
@@ -266,7 +209,7 @@ struct Scanner<'t, 'r> {
 }
 
 impl Scanner<'_, '_> {
-    fn stretch(&mut self, start: usize, end: usize, found: &mut Findings) {
+    fn run(&mut self, start: usize, end: usize, found: &mut Findings) {
         let bytes = self.text.as_bytes();
         let mut at = self.chain_start(start);
         while at < bytes.len() {
@@ -314,7 +257,7 @@ impl Scanner<'_, '_> {
         self.at = at;
     }
 
-    /// Where the chain that a stretch begins in begins; looks back a bounded way.
+    /// Where the chain that a run begins in begins; looks back a bounded way.
     fn chain_start(&self, start: usize) -> usize {
         let mut at = start.max(self.at);
         while !self.text.is_char_boundary(at) {
@@ -375,6 +318,9 @@ impl Scanner<'_, '_> {
     }
 
     fn judge(&mut self, found: &mut Findings) {
+        if !self.chain.may_hold(self.text) {
+            return;
+        }
         self.chain.read(self.text);
         let numbers = Judge::new(self.text, &self.chain, self.rules.allow).numbers();
         for number in &numbers {

@@ -1,11 +1,11 @@
 //! The walk over one message: header fields, parts, what is in them; everything that is found ends in one edit set.
 
+mod files;
+mod nodes;
 mod texts;
 
-mod nodes;
-
 pub use nodes::xtext;
-use nodes::{MultipartBody, Node, Readings, armored, describe, drop_signature, write_back};
+use nodes::{ClearSigned, MultipartBody, Node, Readings, armored, clear_signed, describe, drop_signature, write_back};
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -15,10 +15,10 @@ use memchr::memmem;
 use super::allow::Allow;
 use super::html::Markup;
 use super::kind::{self, Kind};
-use super::scan::{Findings, Rules, Style, scan};
+use super::scan::{Found, Rules, Style, scan};
 use super::{
     Hit, Limits, Mode, Policy, Refusal, Report, SignedParts, Unscannable, Unscanned, archive, escapes, header, html,
-    pdf, prefilter, rtf, zip,
+    pdf, prefilter, rtf, tnef, zip,
 };
 use crate::message::{
     self, CharEdit, Charset, ContentType, EditSet, Field, RawOffset, TextOffset, Transfer, View, normalise, wipe,
@@ -63,6 +63,9 @@ fn wide(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
+/// Numbers of one message that the report names one by one; all others are struck out like them.
+const MOST_HITS: usize = 10_000;
+
 /// One pass over one message.
 pub struct Stage<'p> {
     policy: &'p Policy,
@@ -70,6 +73,8 @@ pub struct Stage<'p> {
     pub limits: &'p Limits,
     allow: Allow,
     hits: Vec<Hit>,
+    /// Numbers found, those included that the report has no room for.
+    found: usize,
     unscanned: Vec<Unscanned>,
     parts: usize,
     /// How deep the part at hand is nested.
@@ -82,7 +87,17 @@ impl<'p> Stage<'p> {
     /// A stage that has seen nothing.
     pub fn new(policy: &'p Policy, limits: &'p Limits) -> Self {
         let allow = Allow::new(&policy.allow);
-        Self { policy, limits, allow, hits: Vec::new(), unscanned: Vec::new(), parts: 0, depth: 0, expanded: 0 }
+        Self {
+            policy,
+            limits,
+            allow,
+            hits: Vec::new(),
+            found: 0,
+            unscanned: Vec::new(),
+            parts: 0,
+            depth: 0,
+            expanded: 0,
+        }
     }
 
     /// The report.
@@ -138,7 +153,7 @@ impl<'p> Stage<'p> {
         let body = body.min(range.end)..range.end;
         let mut content_type = ContentType::plain();
         let mut type_field = None;
-        let mut transfer = Transfer::Identity;
+        let mut transfer = None;
         let mut name = String::new();
         for field in &fields {
             let key = field.key(bytes);
@@ -147,7 +162,9 @@ impl<'p> Stage<'p> {
                     content_type = ContentType::parse(bytes, field.value.clone());
                     type_field = Some(field.clone());
                 }
-                "content-transfer-encoding" => transfer = Transfer::from_label(&bytes[field.value.clone()]),
+                "content-transfer-encoding" if transfer.is_none() => {
+                    transfer = Some(Transfer::from_label(&bytes[field.value.clone()]));
+                }
                 "content-disposition" => {
                     name = ContentType::file_name(bytes, field.value.clone()).unwrap_or_default();
                 }
@@ -155,6 +172,7 @@ impl<'p> Stage<'p> {
             }
             self.field(bytes, field, &key, node, edits)?;
         }
+        let transfer = transfer.unwrap_or(Transfer::Identity);
         if node.in_digest && type_field.is_none() {
             // RFC 2046 §5.1.5.
             "message/rfc822".clone_into(&mut content_type.media);
@@ -197,7 +215,7 @@ impl<'p> Stage<'p> {
                 ..*it
             };
             self.multipart(&again, &node.deeper(), &mut inner)?;
-            edits.absorb(write_back(it.transfer, raw, &content, &inner), RawOffset(it.body.start));
+            edits.absorb(write_back(it.transfer, raw, &content, inner), RawOffset(it.body.start));
             return Ok(());
         }
         let Some(cut) = message::parts(it.bytes, it.body.clone(), it.boundary, self.limits.mime_parts) else {
@@ -213,7 +231,7 @@ impl<'p> Stage<'p> {
             self.unscannable(&place, "encrypted")?;
         }
         let signed = it.content_type.media == "multipart/signed" && cut.parts.len() >= 2;
-        let before = self.hits.len();
+        let before = self.found;
         for (i, part) in cut.parts.iter().enumerate() {
             let child = Node {
                 path: node.child(i + 1),
@@ -225,7 +243,7 @@ impl<'p> Stage<'p> {
             if signed && i == 0 && self.policy.mode == Mode::Redact {
                 let mut inner = EditSet::new();
                 self.entity(it.bytes, part.clone(), &child, &mut inner)?;
-                if !inner.is_empty() || self.hits.len() > before {
+                if !inner.is_empty() || self.found > before {
                     if self.policy.signed_parts == SignedParts::Reject {
                         return Err(Refusal::SignedPart { part: child.path });
                     }
@@ -253,7 +271,7 @@ impl<'p> Stage<'p> {
         }
         let raw = &bytes[field.value.clone()];
         let encoded = memmem::find(raw, b"=?").is_some();
-        if !encoded && !prefilter::any_escaped(raw) {
+        if !encoded && !prefilter::any_escaped(raw, prefilter::Reach::Text) {
             return Ok(());
         }
         let with_parameters = matches!(key, "content-type" | "content-disposition");
@@ -285,8 +303,16 @@ impl<'p> Stage<'p> {
         // Every encoded digit has an ASCII digit in its escape, so that text without digits is never decoded.
         let plain = matches!(transfer, Transfer::Identity | Transfer::QuotedPrintable)
             && declared.media.starts_with("text/")
-            && declared.charset.as_deref().is_none_or(|label| Charset::from_label(label).is_ascii_superset());
-        if plain && !prefilter::any_escaped(raw) && memchr::memchr3(0, 0x1b, 0xff, raw).is_none() {
+            && match declared.charset.as_deref().map_or(Charset::Utf8, Charset::from_label) {
+                Charset::Utf8 => true,
+                // Wide digits of these have bytes that are no digits.
+                other => other.is_ascii_superset() && raw.is_ascii(),
+            };
+        let reach = match declared.media.as_str() {
+            "text/plain" => prefilter::Reach::Text,
+            _ => prefilter::Reach::Markup,
+        };
+        if plain && !prefilter::any_escaped(raw, reach) && memchr::memchr3(0, 0x1b, 0xff, raw).is_none() {
             return Ok(EditSet::new());
         }
         let content = transfer.decode(raw);
@@ -299,9 +325,10 @@ impl<'p> Stage<'p> {
             self.depth = depth;
             self.file(&content, label, kind, declared, name, place)?
         };
-        let edits = write_back(transfer, raw, &content, &inner);
+        let changed = !inner.is_empty();
+        let edits = write_back(transfer, raw, &content, inner);
         if let std::borrow::Cow::Owned(content) = content
-            && !inner.is_empty()
+            && changed
         {
             wipe(content);
         }
@@ -324,6 +351,12 @@ impl<'p> Stage<'p> {
                     self.unscannable(place, "PGP encrypted")?;
                     return Ok(EditSet::new());
                 }
+                if declared.media == "message/partial" {
+                    self.unscannable(place, "piece of a message")?;
+                }
+                if let Some(signed) = clear_signed(content) {
+                    return self.signed_text(content, label, kind, &signed, place);
+                }
                 self.text_content(content, label, kind, place)
             }
             Kind::Media => Ok(EditSet::new()),
@@ -339,45 +372,12 @@ impl<'p> Stage<'p> {
                 Ok(EditSet::new())
             }
             Kind::Ole => self.opaque(content, "old Office format, read as plain text only", place),
-            Kind::Tnef => self.opaque(content, "TNEF, read as plain text only", place),
+            Kind::Tnef => tnef::redact(self, content, place),
             Kind::Smime => self.opaque_signed(content, place),
             Kind::Closed(what) => self.opaque(content, what, place),
             Kind::Pdf => pdf::redact(self, content, place),
             Kind::Unknown => self.opaque(content, "unknown binary format, read as plain text only", place),
         }
-    }
-
-    /// Bytes of a format that is not read: what stands in it as plain text is struck out all the same. Zero bytes show
-    /// nothing, so that two-byte text is read too.
-    fn opaque(&mut self, content: &[u8], reason: &str, place: &Place) -> Result<EditSet, Refusal> {
-        self.unscannable(place, reason)?;
-        self.scattered(content, place)
-    }
-
-    /// Text that stands here and there in bytes of another kind.
-    pub fn scattered(&mut self, content: &[u8], place: &Place) -> Result<EditSet, Refusal> {
-        let mut edits = EditSet::new();
-        for range in prefilter::dense(content) {
-            let piece = &content[range.clone()];
-            let text = Charset::Utf8.decode(piece);
-            let found = self.readings(&text, Kind::Rtf, None, Style::Text, place)?;
-            if !found.is_empty() {
-                edits.absorb(Charset::Utf8.patch(piece, &text, &found), RawOffset(range.start));
-            }
-        }
-        Ok(edits)
-    }
-
-    /// Opaque S/MIME: a number under the signature cannot be taken out without it.
-    fn opaque_signed(&mut self, content: &[u8], place: &Place) -> Result<EditSet, Refusal> {
-        let before = self.hits.len();
-        let text = Charset::Utf8.decode(content);
-        let found = self.readings(&text, Kind::Rtf, None, Style::Text, place)?;
-        if !found.is_empty() && self.policy.mode == Mode::Redact {
-            self.hits.truncate(before);
-            return Err(Refusal::SignedPart { part: place.part.clone() });
-        }
-        Ok(EditSet::new())
     }
 
     /// A message inside a part or an archive.
@@ -391,22 +391,9 @@ impl<'p> Stage<'p> {
         Ok(inner)
     }
 
-    /// A file's name with its numbers struck out, if it holds any.
-    pub fn file_name(&mut self, name: &[u8], place: &Place) -> Result<Option<Vec<u8>>, Refusal> {
-        let text = Charset::Utf8.decode(name);
-        let place = Place { place: "file name".into(), ..place.clone() };
-        let found = self.readings(&text, Kind::Rtf, None, Style::FileName, &place)?;
-        Ok((!found.is_empty()).then(|| Charset::Utf8.patch(name, &text, &found).apply(name)))
-    }
-
-    /// The edits of a text without markup.
-    pub fn plain(&mut self, text: &str, place: &Place) -> Result<Vec<CharEdit>, Refusal> {
-        self.readings(text, Kind::Rtf, None, Style::Text, place)
-    }
-
     /// How many numbers were found so far.
     pub fn hits(&self) -> usize {
-        self.hits.len()
+        self.found
     }
 
     /// Does this pass change what it finds?
@@ -430,16 +417,22 @@ impl<'p> Stage<'p> {
     }
 
     /// Notes a number, or refuses the message for it.
-    pub fn hit(&mut self, place: &Place, brand: &str, masked: &str, text: &str, at: TextOffset) -> Result<(), Refusal> {
+    pub fn hit(
+        &mut self,
+        place: &Place,
+        brand: &str,
+        masked: String,
+        text: &str,
+        at: TextOffset,
+    ) -> Result<(), Refusal> {
         if self.policy.mode == Mode::Reject {
             return Err(Refusal::CardNumber { place: describe(place, text, at) });
         }
-        self.hits.push(Hit {
-            part: place.part.clone(),
-            place: safe(&place.place),
-            brand: brand.to_owned(),
-            masked: masked.to_owned(),
-        });
+        self.found += 1;
+        if self.hits.len() < MOST_HITS {
+            let (part, place) = (place.part.clone(), safe(&place.place));
+            self.hits.push(Hit { part, place, brand: brand.to_owned(), masked });
+        }
         Ok(())
     }
 }

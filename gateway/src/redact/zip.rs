@@ -5,7 +5,7 @@
 
 use super::archive::{Packed, deflate, inflate};
 use super::stage::{Place, Stage};
-use super::{Refusal, office};
+use super::{Refusal, kind::Kind, office};
 use crate::message::{EditSet, RawOffset, wipe};
 
 /// One entry of the central directory.
@@ -18,6 +18,8 @@ struct Entry {
     packed: usize,
     /// Where its local header begins.
     local: usize,
+    /// Where its comment stands.
+    comment: std::ops::Range<usize>,
 }
 
 struct Directory {
@@ -47,6 +49,9 @@ fn directory(content: &[u8], most: usize) -> Option<Directory> {
     while content.get(at..at + 4) == Some(b"PK\x01\x02") && entries.len() < most {
         let (name, extra, comment) = (u16_at(content, at + 28)?, u16_at(content, at + 30)?, u16_at(content, at + 32)?);
         let name_end = at + 46 + usize::from(name);
+        let comment_start = (name_end + usize::from(extra)).min(content.len());
+        let comment = comment_start..(comment_start + usize::from(comment)).min(content.len());
+        let next = comment.end;
         entries.push(Entry {
             central: at,
             name: content.get(at + 46..name_end)?.to_vec(),
@@ -54,8 +59,9 @@ fn directory(content: &[u8], most: usize) -> Option<Directory> {
             method: u16_at(content, at + 10)?,
             packed: u32_at(content, at + 20)?,
             local: base.checked_add(u32_at(content, at + 42)?)?,
+            comment,
         });
-        at = name_end + usize::from(extra) + usize::from(comment);
+        at = next;
     }
     Some(Directory { start, end_record, entries, base })
 }
@@ -83,11 +89,14 @@ struct Change {
 
 /// Redacts a ZIP archive.
 pub fn redact(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Result<EditSet, Refusal> {
-    let mut edits = EditSet::new();
     let Some(directory) = directory(content, stage.limits.mime_parts * 10) else {
-        stage.unscannable(place, "damaged archive")?;
-        return Ok(edits);
+        // What is stored in it can still be read.
+        return stage.opaque(content, "damaged archive", place);
     };
+    let mut edits = comments(stage, content, &directory, place)?;
+    let original = content;
+    let changed = (!edits.is_empty()).then(|| edits.apply(original));
+    let content = changed.as_deref().unwrap_or(original);
     let names: Vec<&[u8]> = directory.entries.iter().map(|entry| entry.name.as_slice()).collect();
     let package = office::package(&names);
     let shared = directory.entries.iter().find(|entry| entry.name == b"xl/sharedStrings.xml" && entry.method == 8);
@@ -105,6 +114,7 @@ pub fn redact(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Result<Ed
     if !changes.is_empty() {
         match rebuild(content, &directory, &changes) {
             Some(new) => {
+                edits = EditSet::new();
                 edits.replace(RawOffset(0)..RawOffset(content.len()), new);
             }
             None => {
@@ -117,6 +127,20 @@ pub fn redact(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Result<Ed
     }
     for bytes in changes.into_iter().filter_map(|change| change.new.map(|(bytes, ..)| bytes)).chain(strings) {
         wipe(bytes);
+    }
+    Ok(edits)
+}
+
+/// The edits of the comments of the archive and its members.
+fn comments(stage: &mut Stage<'_>, content: &[u8], directory: &Directory, place: &Place) -> Result<EditSet, Refusal> {
+    let mut edits = EditSet::new();
+    let place = place.inside("comment");
+    let own = (directory.end_record + 22).min(content.len())..content.len();
+    for range in directory.entries.iter().map(|entry| entry.comment.clone()).chain(std::iter::once(own)) {
+        if range.len() >= 12 {
+            let found = stage.text_content(&content[range.clone()], None, Kind::Rtf, &place)?;
+            edits.absorb(found, RawOffset(range.start));
+        }
     }
     Ok(edits)
 }

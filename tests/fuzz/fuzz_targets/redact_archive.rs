@@ -1,4 +1,4 @@
-//! Archives and documents: ZIP, gzip, tar and PDF, told by their first bytes.
+//! Archives and documents: ZIP, gzip, tar, PDF and TNEF, told by their first bytes.
 
 #![no_main]
 
@@ -13,8 +13,8 @@ fn twice(message: &[u8]) {
     assert_eq!(again, once, "a second pass changed something");
 }
 
-const MAGIC: [&[u8]; 6] =
-    [b"PK\x03\x04", b"\x1f\x8b\x08", b"%PDF-1.7\n", b"{\\rtf1 ", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b""];
+const MAGIC: [&[u8]; 7] =
+    [b"PK\x03\x04", b"\x1f\x8b\x08", b"%PDF-1.7\n", b"{\\rtf1 ", b"\x78\x9f\x3e\x22\0\0", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b""];
 
 fuzz_target!(|input: (u8, Vec<u8>)| {
     let magic = MAGIC[usize::from(input.0) % MAGIC.len()];

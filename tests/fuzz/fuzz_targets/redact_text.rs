@@ -39,7 +39,7 @@ const CHARSETS: [&str; 20] = [
 fuzz_target!(|input: (u8, u8, Vec<u8>)| {
     let (charset, transfer, body) = input;
     let charset = CHARSETS[usize::from(charset) % CHARSETS.len()];
-    let transfer = ["8bit", "quoted-printable", "base64"][usize::from(transfer) % 3];
+    let transfer = ["8bit", "quoted-printable", "base64", "x-uuencode"][usize::from(transfer) % 4];
     let head = format!("Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: {transfer}\r\n\r\n");
     let message = [head.as_bytes(), &body].concat();
     if let Ok((out, _)) = redact_bytes(&message, &Policy::default()) {

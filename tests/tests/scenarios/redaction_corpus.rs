@@ -13,6 +13,46 @@ fn python(arguments: &[&str]) -> Output {
     command.output().unwrap()
 }
 
+/// One trap a mail: `NAME.eml` is read, `NAME.expected` is what must come out, or `NAME.refused` why nothing may;
+/// `NAME.txt` says what the trap is.
+#[test]
+fn golden_mails_come_out_as_written_down_and_only_once_changed() {
+    let golden = root().join("tests/golden/redact");
+    let scratch = tempfile::tempdir().unwrap();
+    let (once, twice) = (scratch.path().join("once"), scratch.path().join("twice"));
+    for (from, to) in [(&golden, &once), (&once, &twice)] {
+        let done = Command::new(binary()).args(["redact", "--batch"]).args([from, to]).output().unwrap();
+        assert!(matches!(done.status.code(), Some(0 | 5)), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    let report = std::fs::read_to_string(once.join("report.jsonl")).unwrap();
+    let mut count = 0;
+    for entry in std::fs::read_dir(&golden).unwrap() {
+        let input = entry.unwrap().path();
+        if input.extension().is_none_or(|end| end != "eml") {
+            continue;
+        }
+        count += 1;
+        let name = input.file_name().unwrap();
+        let note = std::fs::read_to_string(input.with_extension("txt")).unwrap();
+        assert!(!note.trim().is_empty(), "{name:?} has no note");
+        let Ok(expected) = std::fs::read(input.with_extension("expected")) else {
+            let reason = std::fs::read_to_string(input.with_extension("refused")).unwrap();
+            assert!(!once.join(name).exists() && report.contains(reason.trim()), "{name:?}: {note}");
+            continue;
+        };
+        for folder in [&once, &twice] {
+            let found = std::fs::read(folder.join(name)).unwrap();
+            assert!(
+                found == expected,
+                "{name:?}: {note}\n{}\ninstead of\n{}",
+                String::from_utf8_lossy(&found),
+                String::from_utf8_lossy(&expected)
+            );
+        }
+    }
+    assert!(count >= 40, "only {count} golden mails");
+}
+
 #[test]
 fn no_number_is_left_and_no_legitimate_mail_changed() {
     if !need::all(&[Need::Python]) {

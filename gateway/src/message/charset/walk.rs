@@ -112,24 +112,25 @@ impl Walk {
     pub(super) fn step_utf7(&mut self, bytes: &[u8], at: usize) -> Step {
         let skip = |len| Step { character: None, len, place: Place::Bytes };
         let in_run = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-        if let Some((start, unit)) = self.state.run {
-            let len = bytes[start..].iter().take_while(|b| in_run(b)).count();
+        if let Some((run, unit)) = self.state.run.clone() {
+            let (start, len) = (run.start, run.len());
             if unit < len * 6 / 16 {
                 let first = unit_at(bytes, start, unit);
                 let second = (unit + 1 < len * 6 / 16).then(|| unit_at(bytes, start, unit + 1));
                 let pair = [first, second.unwrap_or(0)];
                 let character = char::decode_utf16(pair).next().and_then(Result::ok).unwrap_or('\u{fffd}');
-                self.state.run = Some((start, unit + character.len_utf16()));
+                self.state.run = Some((run, unit + character.len_utf16()));
                 return Step { character: Some(character), len: 0, place: Place::Unit { run: start, unit } };
             }
             self.state.run = None;
-            let end = start + len;
+            let end = run.end;
             return skip(end - at + usize::from(bytes.get(end) == Some(&b'-')));
         }
         match bytes[at..] {
             [b'+', b'-', ..] => Step { character: Some('+'), len: 2, place: Place::Bytes },
             [b'+', next, ..] if in_run(&next) => {
-                self.state.run = Some((at + 1, 0));
+                let len = bytes[at + 1..].iter().take_while(|b| in_run(b)).count();
+                self.state.run = Some((at + 1..at + 1 + len, 0));
                 skip(1)
             }
             _ => step_utf8(&bytes[at..]),

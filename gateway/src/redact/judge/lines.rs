@@ -1,7 +1,8 @@
 //! Numbers that one row of groups does not hold: over a line end, over the edges of cells, two written as one run.
 
 use super::{
-    DOUBLED, Group, Judge, LENGTHS, Number, Row, Strength, Window, context, is_usual, issuer, kind, luhn, surroundings,
+    DOUBLED, Group, Judge, LENGTHS, Number, Row, Strength, Window, context, is_usual, issuer, kind, luhn, spelled,
+    surroundings,
 };
 
 impl Judge<'_> {
@@ -59,22 +60,29 @@ impl Judge<'_> {
                 }
             }
         }
+        self.down(rows, taken);
+    }
+
+    /// Numbers whose groups, or digits, stand in cells or lines of their own.
+    fn down(&self, rows: &[Row], taken: &mut Vec<Window>) {
+        let groups = &self.chain.groups;
         let cells = |row: &Row| groups[row.first].before.kinds & kind::CELL != 0;
         for start in 0..rows.len() {
-            for end in start + 1..rows.len().min(start + 6) {
-                if !cells(&rows[end]) {
+            let in_cells = rows.get(start + 1).is_some_and(cells);
+            let one_each = rows[start].first == rows[start].last && groups[rows[start].first].len == 1;
+            let most = if one_each { 19 } else { 6 };
+            for end in start + 1..rows.len().min(start + most) {
+                if cells(&rows[end]) != in_cells {
                     break;
                 }
                 let (first, last) = (rows[start].first, rows[end].last);
-                let lengths: Vec<u32> = groups[first..=last].iter().map(|group| group.len).collect();
-                let bounded = (start == 0 || !cells(&rows[start])) && rows.get(end + 1).is_none_or(|next| !cells(next));
                 let Some(window) = self.window(first, last) else { continue };
-                if bounded
-                    && lengths.len() >= 3
-                    && is_usual(&lengths)
-                    && free(taken, first, last)
-                    && self.card_word(&window)
-                {
+                let lengths: Vec<u32> = groups[first..=last].iter().map(|group| group.len).collect();
+                let bounded = (start == 0 || in_cells && !cells(&rows[start]))
+                    && rows.get(end + 1).is_none_or(|next| in_cells && !cells(next));
+                let usual = lengths.len() >= 3 && is_usual(&lengths) || spelled(&lengths);
+                let free = !taken.iter().any(|w| w.first <= last && first <= w.last);
+                if bounded && usual && free && self.card_word(&window) {
                     taken.push(window);
                 }
             }

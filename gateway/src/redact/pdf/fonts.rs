@@ -121,10 +121,12 @@ impl Font {
     }
 
     fn ranges(&mut self, operands: &[Value]) {
+        let mut left = MOST;
         for triple in operands.chunks_exact(3) {
             let [Value::Text(low), Value::Text(high), to] = triple else { continue };
             let (low, high) = (number(low), number(high));
-            for (i, code) in (low..=high).enumerate().take(MOST) {
+            for (i, code) in (low..=high).enumerate().take(left) {
+                left -= 1;
                 match to {
                     Value::Text(text) => self.insert(code, text, i as u32),
                     Value::Array(items) => {

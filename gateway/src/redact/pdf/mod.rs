@@ -3,8 +3,8 @@
 //!
 //! Objects are found by reading the file from front to back, not through its tables, so that earlier revisions and
 //! orphans are read too. Every change has the length of what it replaces: offsets, tables and object streams stay
-//! true. A compressed stream is packed again and filled up to its old length; one that does not fit refuses the
-//! letter, because there is no other way to keep the number out.
+//! true. A compressed stream is packed again and filled up to its old length; one that does not fit is emptied and
+//! written behind the file's end as an incremental update.
 
 mod fonts;
 mod lex;
@@ -12,6 +12,7 @@ mod objects;
 mod resources;
 mod streams;
 mod text;
+mod update;
 
 use std::collections::HashMap;
 
@@ -19,8 +20,9 @@ use self::fonts::Font;
 use self::lex::{Lexer, Value};
 use self::objects::{Object, inner_objects, objects};
 use self::resources::Fonts;
-use self::streams::{Filter, ascii_hex, ascii85, pack};
+use self::streams::{Filter, ascii_hex, ascii85, pack, pack_larger};
 use self::text::Drawn;
+use self::update::{Grown, update};
 use super::archive::{Packed, inflate};
 use super::stage::{Place, Stage};
 use super::{Refusal, SignedParts, kind::Kind};
@@ -38,8 +40,9 @@ pub fn redact(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Result<Ed
     file.unpack(stage, place)?;
     let fonts = file.fonts();
     let hits = stage.hits();
+    let mut grown = Vec::new();
     for index in 0..file.objects.len() {
-        file.object(stage, index, &fonts, place, &mut edits)?;
+        grown.extend(file.object(stage, index, &fonts, place, &mut edits)?);
     }
     if stage.hits() > hits
         && memchr::memmem::find(content, b"/ByteRange").is_some()
@@ -47,6 +50,12 @@ pub fn redact(stage: &mut Stage<'_>, content: &[u8], place: &Place) -> Result<Ed
         && stage.redacts()
     {
         return Err(Refusal::SignedPart { part: place.part.clone() });
+    }
+    if !grown.is_empty() {
+        let Some(more) = update(content, &grown) else {
+            return Err(fixed(place, "PDF stream that cannot be packed again"));
+        };
+        edits.replace(RawOffset(content.len())..RawOffset(content.len()), more);
     }
     Ok(edits)
 }
@@ -183,11 +192,11 @@ impl File<'_> {
         fonts: &Fonts,
         place: &Place,
         edits: &mut EditSet,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Grown<'_>>, Refusal> {
         let object = &self.objects[index];
         let mut drawn = Drawn::of_strings(&object.value, &fonts.plain);
         self.strings(stage, self.content, &mut drawn, place, edits)?;
-        let (Some(range), Some(data)) = (object.stream.clone(), self.packed.get(&index)) else { return Ok(()) };
+        let (Some(range), Some(data)) = (object.stream.clone(), self.packed.get(&index)) else { return Ok(None) };
         let name = |key: &str| self.follow(&object.value, key).and_then(Value::name).unwrap_or_default();
         let mut inner = EditSet::new();
         if name("Type") == "ObjStm" {
@@ -213,17 +222,25 @@ impl File<'_> {
             inner = stage.text_content(data, None, Kind::Rtf, &place.inside("stream"))?;
         }
         if inner.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let new = inner.apply(data);
         let filters = self.filters(&object.value).unwrap_or_default();
-        let packed = pack(&new, &filters, range.len());
+        let raw = RawOffset(range.start)..RawOffset(range.end);
+        if let Some(packed) = pack(&new, &filters, range.len()) {
+            edits.replace(raw, packed);
+            wipe(new);
+            return Ok(None);
+        }
+        // The old bytes go in any case; what is of an earlier revision needs no successor.
+        edits.replace(raw, pack(b"", &filters, range.len()).unwrap_or_else(|| vec![b' '; range.len()]));
+        let is_latest = matches!(self.latest.get(&object.number), Some(Where::File(last)) if *last == index);
+        let packed = if is_latest { pack_larger(&new, &filters, range.len()) } else { Some(Vec::new()) };
         wipe(new);
-        let Some(packed) = packed else {
-            return Err(fixed(place, "PDF stream that cannot be packed again"));
-        };
-        edits.replace(RawOffset(range.start)..RawOffset(range.end), packed);
-        Ok(())
+        match packed {
+            Some(packed) => Ok(is_latest.then_some(Grown { object, packed })),
+            None => Err(fixed(place, "PDF stream that cannot be packed again")),
+        }
     }
 
     #[allow(clippy::unused_self)] // a step of the walk like its neighbours, which need it

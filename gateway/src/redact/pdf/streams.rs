@@ -1,6 +1,6 @@
 //! The filters of streams (ISO 32000-1 §7.4), and packing again into exactly the bytes that a stream had.
 //!
-//! Refuses what does not fit: a longer stream would move every offset behind it.
+//! What does not fit is packed for another place: a longer stream would move every offset behind it.
 
 use flate2::{Compress, Compression, FlushCompress};
 
@@ -108,6 +108,15 @@ pub(super) fn pack(data: &[u8], filters: &[Filter], room: usize) -> Option<Vec<u
             Some(out)
         }
     }
+}
+
+/// Data packed by a filter chain into somewhat more than `room` bytes.
+pub(super) fn pack_larger(data: &[u8], filters: &[Filter], room: usize) -> Option<Vec<u8>> {
+    if filters.is_empty() {
+        return Some(data.to_vec());
+    }
+    let most = data.len() * 3 + 256;
+    [room + 16, room + 64, room + 512, room + most].into_iter().find_map(|room| pack(data, filters, room))
 }
 
 /// A zlib stream; with `open` its last block is empty and stored, so that more empty ones can be put before it.

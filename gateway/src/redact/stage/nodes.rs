@@ -1,5 +1,7 @@
 //! The nodes of a message, and small steps of the walk over it.
 
+use memchr::memmem;
+
 use super::{
     CharEdit, ContentType, EditSet, Field, HashSet, Hit, Kind, Limits, Mode, Place, Policy, Range, RawOffset, Refusal,
     Stage, Style, TextOffset, Transfer, header, safe, wipe,
@@ -64,9 +66,9 @@ pub(super) struct MultipartBody<'a> {
 }
 
 /// Edits of content as edits of its encoded form.
-pub(super) fn write_back(transfer: Transfer, raw: &[u8], content: &[u8], inner: &EditSet) -> EditSet {
-    if inner.is_empty() {
-        return EditSet::new();
+pub(super) fn write_back(transfer: Transfer, raw: &[u8], content: &[u8], inner: EditSet) -> EditSet {
+    if inner.is_empty() || transfer == Transfer::Identity {
+        return inner;
     }
     if let Some(changes) = inner.bytes() {
         return transfer.patch(raw, &changes);
@@ -80,7 +82,7 @@ pub(super) fn write_back(transfer: Transfer, raw: &[u8], content: &[u8], inner: 
 
 /// A signed multipart becomes a mixed one with the signed part alone.
 pub(super) fn drop_signature(it: &MultipartBody<'_>, parts: &[Range<usize>], edits: &mut EditSet) {
-    edits.replace(RawOffset(parts[0].end)..RawOffset(parts[1].end), Vec::new());
+    edits.replace(RawOffset(parts[0].end)..RawOffset(parts[1].end), b"");
     if let Some(field) = &it.type_field {
         let boundary = String::from_utf8_lossy(it.boundary);
         let value = format!(" multipart/mixed; boundary=\"{boundary}\"");
@@ -88,9 +90,30 @@ pub(super) fn drop_signature(it: &MultipartBody<'_>, parts: &[Range<usize>], edi
     }
 }
 
-/// An encrypted PGP message in ASCII armor.
+/// Nothing but an encrypted PGP message in ASCII armor?
 pub(super) fn armored(content: &[u8]) -> bool {
     content.trim_ascii_start().starts_with(b"-----BEGIN PGP MESSAGE-----")
+}
+
+/// A clear-signed PGP text: what stands before it and behind it.
+pub(super) struct ClearSigned {
+    /// From the first dashes to the empty line behind the hash's name.
+    pub(super) head: Range<usize>,
+    /// The signature, dashes included.
+    pub(super) end: Range<usize>,
+}
+
+/// The first clear-signed text in `content`.
+pub(super) fn clear_signed(content: &[u8]) -> Option<ClearSigned> {
+    const HEAD: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----";
+    const SIGNATURE: &[u8] = b"-----BEGIN PGP SIGNATURE-----";
+    const END: &[u8] = b"-----END PGP SIGNATURE-----";
+    let start = memmem::find(content, HEAD)?;
+    let empty = |line: &[u8]| memmem::find(&content[start..], line).map(|at| start + at + line.len());
+    let text = empty(b"\r\n\r\n").into_iter().chain(empty(b"\n\n")).min()?;
+    let signature = text + memmem::find(&content[text..], SIGNATURE)?;
+    let end = memmem::find(&content[signature..], END).map_or(content.len(), |at| signature + at + END.len());
+    Some(ClearSigned { head: start..text, end: signature..end })
 }
 
 /// Redacts a value of the envelope.
