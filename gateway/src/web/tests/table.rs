@@ -178,7 +178,9 @@ async fn nobody_sees_or_touches_what_is_another_tenants() {
                 let (status, answer) =
                     as_owner(&house, token, route.method.clone(), &path, &body_of(&route, &token_id)).await;
                 assert!(!answer.contains(MARK), "{role} {path} tells of another tenant: {answer}");
-                if route.path.contains('{') {
+                // An author may be trusted or banned before the first post: of one's own tenant, by the same name.
+                let own_author = route.path.contains("authors/{id}") && !path.ends_with("tenant=bravo");
+                if route.path.contains('{') && !own_author {
                     let refused = unknown.contains(&status) || status == StatusCode::BAD_REQUEST;
                     assert!(refused, "{role} {} {path}: {status}", route.method);
                 } else if route.method == Method::GET {
