@@ -143,6 +143,32 @@ struct ProblemPage {
     detail: Said,
 }
 
+/// What the router and its extractors refuse by themselves (a query or form that cannot be read, a method that a route
+/// does not take) is a problem like any other.
+async fn with_problem(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let bare = kind.is_empty() || kind.starts_with("text/plain");
+    if !status.is_client_error() || !bare || response.extensions().get::<Problem>().is_some() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let text = axum::body::to_bytes(body, 4096).await.unwrap_or_default();
+    let title = status.canonical_reason().unwrap_or("Problem").to_owned();
+    let detail = match String::from_utf8_lossy(&text).trim() {
+        "" if status == StatusCode::METHOD_NOT_ALLOWED => "this path does not take this method".to_owned(),
+        "" => title.to_lowercase(),
+        text => text.to_owned(),
+    };
+    let mut problem = Problem { status: status.as_u16(), title, detail }.into_response();
+    for (name, value) in &parts.headers {
+        if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
+            problem.headers_mut().insert(name, value.clone());
+        }
+    }
+    problem
+}
+
 /// A page's script shows a problem of the API to a person: it speaks the page's language.
 fn in_the_pages_language(response: Response, language: Language) -> Response {
     let Some(problem) = response.extensions().get::<Problem>() else { return response };
@@ -165,11 +191,11 @@ pub(super) async fn problems_as_pages(State(_): State<WebState>, request: Reques
     if !is_page(request.uri().path()) {
         let headers = request.headers();
         let for_a_page = headers.contains_key("sec-fetch-site") && !headers.contains_key(header::AUTHORIZATION);
-        let response = next.run(request).await;
+        let response = with_problem(next.run(request).await).await;
         return if for_a_page { in_the_pages_language(response, language) } else { response };
     }
     let here = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let response = next.run(request).await;
+    let response = with_problem(next.run(request).await).await;
     let Some(problem) = response.extensions().get::<Problem>() else { return response };
     let caller = response.extensions().get::<Caller>();
     let words = Words::of(language);

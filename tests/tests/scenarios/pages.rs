@@ -124,14 +124,14 @@ fn the_api_is_what_its_document_says() {
             "--checks",
             "not_a_server_error,response_schema_conformance,content_type_conformance,status_code_conformance",
         ])
-        // Asking DNS waits for it; the way to Akismet answers in Akismet's own form.
-        .args(["--exclude-path-regex", "(:check|^/1\\..*)$", "--generation-database", "none"])
+        // Asking DNS waits for it; the way to Akismet answers in Akismet's own form; the client must not end its own token.
+        .args(["--exclude-path-regex", "(:check|tokens/.id.:revoke|^/1\\..*)$", "--generation-database", "none"])
         .env("NO_COLOR", "1")
         .output()
         .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
     assert!(told.status.success(), "{text}");
-    assert!(text.contains("No issues found") || text.contains("passed"), "{text}");
+    assert!(!text.contains("Authentication failed"), "{text}");
 }
 
 #[test]
