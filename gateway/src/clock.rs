@@ -34,6 +34,12 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// The moment this much earlier, at most the epoch.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     fn calendar(self) -> jiff::Timestamp {
         // Every u64 that comes from a clock fits; an absurd one (year 9999 and later) is shown as the epoch.
         i64::try_from(self.0)

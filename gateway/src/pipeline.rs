@@ -17,14 +17,14 @@ use crate::ids::{LetterId, TenantId};
 use crate::message::{Letter, Mailbox, Received};
 use crate::observe::{Event, emit};
 use crate::redact;
-use crate::schedule::Scheduler;
+use crate::schedule::{Scheduler, Sender as _};
 use crate::sign::{SealError, TraceFacts};
 use crate::store::{LocalStore, StoreError};
 use crate::tenants::Credential;
 use crate::threads::Processors;
 use crate::web::notify::OwnMail;
 
-pub use stages::{Prepared, Stages, redaction_policy};
+pub use stages::{Memory, Prepared, Stages, redaction_policy};
 
 /// A letter that a session has received, and who brought it.
 pub struct Submission {
@@ -153,6 +153,7 @@ impl Rooms {
         let synced = std::time::Instant::now();
         self.store.take_in(vec![letter], Some(expected)).await?;
         stage_took("store", synced);
+        self.stages.accepted(&record, session.clone(), &signatures);
         emit(&Event::Accepted {
             id,
             tenant: name.clone(),
@@ -163,7 +164,9 @@ impl Rooms {
             signatures,
         });
         if !report.hits.is_empty() || !report.unscanned.is_empty() {
-            emit(&Event::Redacted { id, tenant: name, hits: report.hits, unscanned: report.unscanned });
+            let event = Event::Redacted { id, tenant: name, hits: report.hits, unscanned: report.unscanned };
+            emit(&event);
+            self.stages.happened(&record, &[event]);
         }
         self.scheduler.admit(&record);
         stage_took("all", started);

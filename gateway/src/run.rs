@@ -7,6 +7,7 @@
 mod checks;
 mod control;
 mod delivery;
+mod doors;
 mod error;
 mod examine;
 mod kek;
@@ -14,6 +15,7 @@ mod keys;
 mod posts;
 mod recovery;
 mod restore;
+mod returns;
 mod sign;
 mod tenancy;
 mod tls;
@@ -42,7 +44,7 @@ use crate::pipeline::{Pipeline, Stages};
 use crate::posts::Posts;
 use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{self, Scheduler, SchedulerParts};
-use crate::smtp::{SmtpParts, SmtpServer, TlsSlot};
+use crate::smtp::TlsSlot;
 use crate::store::journal::TenantKeys;
 use crate::store::{self, LocalStore};
 use crate::tenants::Registry;
@@ -70,6 +72,7 @@ pub struct Gateway {
     courier: Arc<Courier>,
     steward: Arc<Steward>,
     posts: Arc<Posts>,
+    remembered: returns::Remembered,
     tls: TlsSlot,
     examiner: examine::Examiner,
     accounts: Arc<Accounts>,
@@ -100,7 +103,6 @@ impl Gateway {
         let lock = lock_data_dir(&config.data_dir)?;
         check_finished(&config)?;
         let registry = kek::open_registry(&config, clock.clone())?;
-        let decoy_key = registry.decoy_key();
         let accounts = web::open_accounts(&registry, config.web.lifetimes, clock.clone())?;
         let store = open_store(&config, &registry, clock.clone())?;
         let posts = posts::open(&config, &registry, clock.clone())?;
@@ -111,25 +113,18 @@ impl Gateway {
         let examiner = examine::Examiner::new(Arc::new(zones), clock.clone());
         let steward = keys::open_steward(&config, &registry, &store, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
+        let remembered = returns::open(&config, &registry, &store, &stages, &clock)?;
         let scheduler = open_scheduler(&config, &store, &courier, &stages, clock.clone())?;
         let reading = recovery::begin(&store, &scheduler).await?;
         let processors = Processors::all();
+        let notices = returns::Notices { stages: stages.clone(), store: store.clone(), scheduler: scheduler.clone() };
+        let desks = remembered.desks(&registry, &posts, notices, processors.clone(), &clock);
         let pipeline =
             Arc::new(Pipeline::new(stages.clone(), store.clone(), scheduler.clone(), processors, clock.clone()));
 
         let (stop_doors, _) = watch::channel(false);
         let (stop_rest, _) = watch::channel(false);
-        let smtp = SmtpServer::bind(SmtpParts {
-            hostname: config.hostname.clone(),
-            limits: config.limits.clone(),
-            listeners: config.listeners.clone(),
-            tls: tls.clone(),
-            acceptor: pipeline.clone(),
-            credentials: registry.clone(),
-            clock: clock.clone(),
-            decoy_key,
-        });
-        let smtp = smtp.await.map_err(|e| RunError::Listen(e.to_string()))?;
+        let smtp = doors::bind(&config, &registry, &pipeline, desks, &tls, &clock).await?;
         let mut addresses = smtp.addresses();
         let mut doors = vec![tokio::spawn(smtp.serve(stop_doors.subscribe(), PATIENCE))];
         let web = web::bind(&config.listeners).await?;
@@ -138,6 +133,7 @@ impl Gateway {
 
         let mut rest = background(&store, &scheduler, &posts, &stop_rest);
         rest.push(tokio::spawn(steward.clone().run(stop_rest.subscribe())));
+        rest.extend(remembered.keep(&registry, &stop_rest));
         let gateway = Arc::new(Self {
             config: RwLock::new(config),
             config_path,
@@ -148,6 +144,7 @@ impl Gateway {
             courier,
             steward,
             posts,
+            remembered,
             tls,
             examiner,
             accounts,

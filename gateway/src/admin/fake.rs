@@ -85,6 +85,7 @@ impl Fake {
             routes: self.clone(),
             gateway: self.clone(),
             store: self.clone(),
+            history: Arc::new(crate::history::NoHistory),
         }
     }
 

@@ -11,6 +11,7 @@ pub mod tenant_routes;
 pub mod view;
 
 pub use problem::Problem;
+pub(crate) use queue_routes::Known;
 
 use std::time::Duration;
 

@@ -12,7 +12,8 @@ use serde::Deserialize;
 use super::problem::Problem;
 use super::server::{AdminState, Answer, blocking, by, json};
 use super::view::{ActRequest, FilterRequest, LetterView, QueuePage, WhyView, action};
-use super::{QueueActionReport, QueueFilter, ShapeRow};
+use super::{QueueActionReport, QueueFilter, ShapeRow, Why};
+use crate::history::{Past, RecipientTimeline, Timeline, timeline};
 use crate::ids::{LetterId, TenantId};
 use crate::message::Mailbox;
 
@@ -30,6 +31,7 @@ pub(super) fn router() -> Router<AdminState> {
         .route("/v1/queue/shape", get(shape))
         .route("/v1/messages/{id}", get(show).post(act_on_one))
         .route("/v1/messages/{id}/why", get(why))
+        .route("/v1/messages/{id}/events", get(events))
         .route("/v1/route/{address}", get(route))
 }
 
@@ -71,15 +73,70 @@ async fn list(
 
 async fn show(State(state): State<AdminState>, Path(id): Path<String>) -> Answer<LetterView> {
     let id = letter_id(&id)?;
-    let record = state.queue.find(id).ok_or_else(|| no_letter(id))?;
     let names = tenant_names(&state).await?;
-    Ok(Json(LetterView::new(&record, name_of(&names, record.tenant))))
+    if let Some(record) = state.queue.find(id) {
+        return Ok(Json(LetterView::new(&record, name_of(&names, record.tenant))));
+    }
+    let past = state.past(id).await?.ok_or_else(|| no_letter(id))?;
+    Ok(Json(LetterView::of_past(id, &past, name_of(&names, past.tenant))))
 }
 
 async fn why(State(state): State<AdminState>, Path(id): Path<String>) -> Answer<Vec<WhyView>> {
     let id = letter_id(&id)?;
-    let reasons = state.queue.why(id).ok_or_else(|| no_letter(id))?;
-    Ok(Json(reasons.iter().map(WhyView::from).collect()))
+    let known = state.timeline(id).await?.ok_or_else(|| no_letter(id))?;
+    Ok(Json(known.whys()))
+}
+
+async fn events(State(state): State<AdminState>, Path(id): Path<String>) -> Answer<Timeline> {
+    let id = letter_id(&id)?;
+    Ok(Json(state.timeline(id).await?.ok_or_else(|| no_letter(id))?.timeline))
+}
+
+/// What queue and history know of a letter, at one moment.
+pub(crate) struct Known {
+    /// Whose it is.
+    pub(crate) tenant: TenantId,
+    /// What is said of those that wait.
+    whys: Vec<Why>,
+    /// When it is given up, or was to be.
+    expires: String,
+    /// The timelines.
+    pub(crate) timeline: Timeline,
+}
+
+impl Known {
+    /// Why each recipient is where it is.
+    pub(crate) fn whys(&self) -> Vec<WhyView> {
+        let one = |recipient: &RecipientTimeline| {
+            let waiting = self.whys.iter().find(|why| self.timeline.queued && why.recipient == recipient.address);
+            match waiting {
+                Some(why) => WhyView { timeline: recipient.steps.clone(), ..WhyView::from(why) },
+                None => WhyView::of_past(recipient, self.expires.clone()),
+            }
+        };
+        self.timeline.recipients.iter().map(one).collect()
+    }
+}
+
+impl AdminState {
+    /// What is remembered of a letter.
+    pub(crate) async fn past(&self, id: LetterId) -> Result<Option<Past>, Problem> {
+        let history = self.history.clone();
+        blocking(move || history.past(id)).await
+    }
+
+    /// A letter's timelines, whether it waits or has left the queue.
+    pub(crate) async fn timeline(&self, id: LetterId) -> Result<Option<Known>, Problem> {
+        let past = self.past(id).await?;
+        let record = self.queue.find(id);
+        let whys = self.queue.why(id).unwrap_or_default();
+        let tenant = record.as_ref().map(|record| record.tenant).or(past.as_ref().map(|past| past.tenant));
+        let expires = record.as_ref().map(|record| record.expires);
+        let expires = expires.or(past.as_ref().and_then(Past::acceptance).map(|known| known.expires));
+        let timeline = timeline(id, record.as_ref(), &whys, past.as_ref());
+        let expires = expires.map(crate::clock::Timestamp::to_rfc3339).unwrap_or_default();
+        Ok(tenant.zip(timeline).map(|(tenant, timeline)| Known { tenant, whys, expires, timeline }))
+    }
 }
 
 async fn shape(State(state): State<AdminState>) -> Answer<Vec<ShapeRow>> {
@@ -179,5 +236,5 @@ fn letter_id(text: &str) -> Result<LetterId, Problem> {
 }
 
 fn no_letter(id: LetterId) -> Problem {
-    Problem::not_found(format!("no letter {id} in the queue: delivered, bounced, expired, or never accepted here"))
+    Problem::not_found(format!("no letter {id}: never accepted here, or longer ago than [queue] history"))
 }

@@ -25,6 +25,7 @@ use super::ports::{
     TenantAdmin,
 };
 use super::problem::Problem;
+use crate::history::Remembers;
 use crate::store::StoreError;
 
 use super::{QueueControl, queue_routes, tenant_routes};
@@ -48,6 +49,8 @@ pub struct AdminState {
     pub gateway: Arc<dyn GatewayControl>,
     /// The store's check.
     pub store: Arc<dyn StoreCheck>,
+    /// What happened to letters, those that left the queue included.
+    pub history: Arc<dyn Remembers>,
 }
 
 pub(super) type Answer<T> = Result<Json<T>, Problem>;

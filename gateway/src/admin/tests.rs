@@ -49,14 +49,17 @@ async fn the_queue_pages_and_its_json_is_stable() {
         json!({
             "id": id.to_string(), "tenant": "acme", "accepted": "2026-11-23T14:05:09.123Z",
             "expires": "2026-11-28T14:05:09.123Z", "from": "news@acme.example", "subject": "Your receipt",
-            "size": 4000, "notice": false, "stream": "transactional", "tags": [],
+            "size": 4000, "notice": false, "queued": true, "stream": "transactional", "tags": [],
             "recipients": [{
                 "address": "jane@example.com", "state": "deferred", "attempts": 1,
                 "next_attempt": "2026-11-23T14:06:09.123Z", "by": null, "reason": null,
                 "last": {
                     "at": "2026-11-23T14:05:09.123Z", "stage": "rcpt", "host": "mx.example.com",
                     "address": "192.0.2.1", "status": "4.7.1", "code": 451, "reply": "4.7.1 come back",
-                    "tls": null, "note": ""
+                    "tls": null, "note": "",
+                    "class": {
+                        "category": "policy", "again": "yes", "source": "RFC 3463 §3.8: security or policy status"
+                    }
                 }
             }]
         })

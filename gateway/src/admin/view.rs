@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{QueueAction, Why};
 use crate::clock::Timestamp;
-use crate::message::ReversePath;
+use crate::history::{Past, RecipientTimeline, Step};
+use crate::ids::LetterId;
+use crate::message::{Mailbox, ReversePath};
 use crate::observe::EvidenceView;
 use crate::store::{LetterRecord, RecipientState};
 
@@ -27,6 +29,9 @@ pub struct LetterView {
     pub size: u64,
     /// Is it a notice of our own?
     pub notice: bool,
+    /// Does it still wait in the queue? Else this is what the history knows.
+    #[serde(default)]
+    pub queued: bool,
     /// `transactional` or `bulk`.
     pub stream: String,
     /// Its tags.
@@ -70,6 +75,7 @@ impl LetterView {
             subject: record.subject.clone(),
             size: record.size,
             notice: record.notice,
+            queued: true,
             stream: match record.options.stream {
                 crate::sign::MailStream::Transactional => "transactional".into(),
                 crate::sign::MailStream::Bulk => "bulk".into(),
@@ -78,6 +84,41 @@ impl LetterView {
             recipients: recipients
                 .map(|(recipient, state)| RecipientView::new(recipient.address.to_string(), state))
                 .collect(),
+        }
+    }
+}
+
+impl LetterView {
+    /// A letter that has left the queue, from what is remembered of it.
+    pub fn of_past(id: LetterId, past: &Past, tenant: String) -> Self {
+        let known = past.acceptance();
+        let from = known.map(|known| match &known.envelope.reverse_path {
+            ReversePath::Null => "<>".to_owned(),
+            ReversePath::Mailbox(mailbox) => mailbox.to_string(),
+        });
+        let accepted = id.accepted_at().to_rfc3339();
+        let recipient = |address: &Mailbox| RecipientView {
+            address: address.to_string(),
+            state: past.last_state(address).unwrap_or("unknown").to_owned(),
+            attempts: past.attempts(address).map(|attempt| attempt.number).max().filter(|number| *number > 0),
+            next_attempt: None,
+            last: past.attempts(address).last().map(|attempt| EvidenceView::from(&attempt.evidence)),
+            by: None,
+            reason: None,
+        };
+        Self {
+            id: id.to_string(),
+            tenant,
+            expires: known.map_or_else(|| accepted.clone(), |known| known.expires.to_rfc3339()),
+            accepted,
+            from: from.unwrap_or_default(),
+            subject: known.map(|known| known.subject.clone()).unwrap_or_default(),
+            size: known.map_or(0, |known| known.size),
+            notice: known.is_none_or(|known| known.envelope.reverse_path == ReversePath::Null),
+            queued: false,
+            stream: String::new(),
+            tags: Vec::new(),
+            recipients: past.addresses().iter().map(recipient).collect(),
         }
     }
 }
@@ -135,6 +176,28 @@ pub struct WhyView {
     pub last: Option<EvidenceView>,
     /// When it is given up, in RFC 3339.
     pub expires: String,
+    /// Everything that happened, and what comes next.
+    #[serde(default)]
+    pub timeline: Vec<Step>,
+}
+
+impl WhyView {
+    /// Of a letter that has left the queue.
+    pub fn of_past(recipient: &RecipientTimeline, expires: String) -> Self {
+        let end = recipient.steps.iter().rev().find(|step| step.event == recipient.state);
+        Self {
+            recipient: recipient.address.clone(),
+            state: recipient.state.clone(),
+            in_flight: false,
+            next_attempt: None,
+            attempts: recipient.steps.iter().filter_map(|step| step.attempt).max().unwrap_or(0),
+            reason: end
+                .map_or_else(|| "it has left the queue".to_owned(), |step| format!("{} at {}", step.event, step.at)),
+            last: recipient.steps.iter().rev().find_map(|step| step.evidence.clone()),
+            expires,
+            timeline: recipient.steps.clone(),
+        }
+    }
 }
 
 impl From<&Why> for WhyView {
@@ -148,6 +211,7 @@ impl From<&Why> for WhyView {
             reason: why.reason.clone(),
             last: why.last.as_ref().map(EvidenceView::from),
             expires: why.expires.to_rfc3339(),
+            timeline: Vec::new(),
         }
     }
 }

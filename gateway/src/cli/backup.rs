@@ -81,6 +81,7 @@ impl From<BackupError> for CliError {
             | BackupError::NoRoom { .. }
             | BackupError::Control(_)
             | BackupError::Store(_)
+            | BackupError::Beside(..)
             | BackupError::Io { .. } => Exit::RunTime,
         };
         Self::new(exit, error.to_string())

@@ -26,6 +26,7 @@ mod service;
 pub mod sign;
 mod spam;
 mod store;
+mod suppression;
 mod tenant;
 mod token;
 mod user;
@@ -77,6 +78,8 @@ enum Command {
     Spam(spam::SpamArgs),
     /// Authors of posts.
     Author(post::AuthorArgs),
+    /// Addresses that get no more mail of a tenant's.
+    Suppression(suppression::SuppressionArgs),
     /// How mail would go.
     Route(route::RouteArgs),
     /// The store on disk.
@@ -112,6 +115,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Posts(args) => posts::run(&args),
         Command::Spam(args) => spam::run(&args),
         Command::Author(args) => post::run_author(args),
+        Command::Suppression(args) => suppression::run(args),
         Command::Route(args) => route::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Kek(args) => kek::run(args),

@@ -12,6 +12,7 @@ use crate::admin::{QueueActionReport, ShapeRow};
 use crate::config::format_size;
 use crate::ids::LetterId;
 use crate::observe::EvidenceView;
+use crate::returns::Again;
 
 /// `waxseal queue`.
 #[derive(Debug, Args)]
@@ -252,7 +253,25 @@ fn why(why: &WhyView) -> Result<(), CliError> {
         ("last", why.last.as_ref().map(said).unwrap_or_default()),
         ("tls", why.last.as_ref().map(tls).unwrap_or_default()),
         ("given up", why.expires.clone()),
-    ]))
+    ]))?;
+    if why.timeline.is_empty() {
+        return Ok(());
+    }
+    print::line("")?;
+    let rows = why.timeline.iter().map(|step| {
+        let class = step.class.as_ref().map(|class| {
+            let again = match class.again {
+                Again::Yes => "trying again helps",
+                Again::AfterRepair => "trying again helps after a repair",
+                Again::Never => "trying again does not help",
+            };
+            format!("{}, {again}", class.category.name())
+        });
+        let parts = [Some(step.text.clone()), class, step.set_by.clone()];
+        let event = if step.ahead { format!("({})", step.event) } else { step.event.clone() };
+        [step.at.clone(), event, parts.into_iter().flatten().collect::<Vec<_>>().join(" - ")]
+    });
+    print::text(&print::table(["WHEN", "WHAT", "HOW"], rows))
 }
 
 /// What the other side said, or what we saw, on one line.

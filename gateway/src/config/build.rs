@@ -130,6 +130,7 @@ fn queue(values: &Values) -> Queue {
         retry: section.list("retry", |value| if let Value::Span(span) = value { Some(*span) } else { None }),
         expire_after: section.span("expire_after"),
         warn_after: section.span("warn_after"),
+        history: section.span("history"),
         reserve_free: section.integer("reserve_free"),
     }
 }

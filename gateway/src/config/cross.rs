@@ -47,7 +47,12 @@ pub(super) fn complain(
 
 /// What a listener's TLS is when nothing is written.
 pub(super) fn tls_of(listener: &SectionValues) -> &str {
-    let default = if matches!(listener.text("kind"), "http" | "metrics") { "none" } else { "starttls-required" };
+    let default = match listener.text("kind") {
+        "http" | "metrics" => "none",
+        // RFC 3207 §4: a public server must not require it.
+        "bounce" | "posts" => "starttls",
+        _ => "starttls-required",
+    };
     listener.maybe_text("tls").unwrap_or(default)
 }
 

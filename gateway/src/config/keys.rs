@@ -62,13 +62,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "kind",
                 Choice(&["submission", "bounce", "posts", "http", "metrics"]),
                 Required("\"submission\""),
-                "submission | bounce | posts | http | metrics (bounce and posts are not served by this version)",
+                "submission | bounce (what comes back to return-path tokens) | posts | http | metrics",
             ),
             key(
                 "tls",
                 Choice(&["starttls-required", "starttls", "implicit", "none"]),
                 Nothing("\"starttls-required\""),
-                "starttls-required (default of mail listeners) | starttls | implicit | none (default of http and metrics; loopback addresses only)",
+                "starttls-required (default of submission) | starttls (default of bounce and posts) | implicit | none (default of http and metrics; loopback addresses only)",
             ),
             key(
                 "proxy_from",
@@ -258,6 +258,12 @@ pub(super) const SECTIONS: &[Section] = &[
                 Span(MINUTE, 60 * DAY),
                 Is("\"5d\""),
                 "When a letter is given up with a notice to its sender.",
+            ),
+            key(
+                "history",
+                Span(0, 400 * DAY),
+                Is("\"14d\""),
+                "How long it is kept what happened to a letter; bounces that come back later than this are not attributed.",
             ),
             key("warn_after", Span(MINUTE, 60 * DAY), Is("\"4h\""), "When its sender is told that it is late."),
             key(

@@ -177,6 +177,8 @@ pub struct Queue {
     pub expire_after: Duration,
     /// When its sender is told of the delay.
     pub warn_after: Duration,
+    /// How long it is kept what happened to a letter.
+    pub history: Duration,
     /// Less free disk than this: 452.
     pub reserve_free: u64,
 }

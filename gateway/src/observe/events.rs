@@ -78,6 +78,23 @@ pub enum Event {
     },
     #[serde(rename = "message.dropped")]
     Dropped { id: LetterId, tenant: String, to: Mailbox, by: String, reason: String },
+    #[serde(rename = "message.returned")]
+    Returned {
+        id: LetterId,
+        tenant: String,
+        to: Option<Mailbox>,
+        kind: &'static str,
+        class: Option<&'static str>,
+        status: Option<String>,
+        diagnostic: String,
+        reporter: Option<String>,
+        checks: String,
+        believed: bool,
+        suppressed: bool,
+        notice: Option<LetterId>,
+    },
+    #[serde(rename = "suppression")]
+    Suppression { tenant: String, action: &'static str, addresses: usize, by: String },
     #[serde(rename = "post.checked")]
     PostChecked { id: PostId, tenant: String, verdict: &'static str, millis: u64 },
     #[serde(rename = "post.queued")]

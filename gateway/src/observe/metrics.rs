@@ -78,13 +78,16 @@ const REJECTS: &[&str] = &[
     "from-domain",
     "header",
     "idle",
+    "later",
     "line-end",
     "line-length",
     "loop",
     "mechanism",
     "memory",
     "messages",
+    "not-ours",
     "not-served",
+    "not-taken",
     "nul",
     "parameter",
     "recipients",
@@ -99,6 +102,7 @@ const REJECTS: &[&str] = &[
     "starttls-injection",
     "store",
     "structure",
+    "suppressed",
     "syntax",
     "tenant",
     "tls-handshake",
@@ -156,6 +160,13 @@ pub const METRICS: &[Metric] = &[
         Unit::Count,
         "What became of recipients, by outcome and what decided it.",
         &[("outcome", OUTCOMES), ("class", CLASSES)],
+    ),
+    metric(
+        "waxseal_returned_total",
+        Counter,
+        Unit::Count,
+        "What came back about mail that had left.",
+        &[("kind", &["failed", "delayed", "delivered", "complaint", "auto-reply", OTHER])],
     ),
     metric(
         "waxseal_delivery_tls_total",
@@ -369,6 +380,10 @@ pub(super) fn count_event(event: &Event) {
         Event::Bounced { evidence, .. } => result("bounced", class(evidence)),
         Event::Expired { evidence, .. } => result("expired", class(evidence)),
         Event::Dropped { .. } => result("dropped", "none"),
+        Event::Returned { kind, .. } => {
+            const NAME: &str = "waxseal_returned_total";
+            counter!(NAME, "kind" => bounded(NAME, "kind", kind)).increment(1);
+        }
         Event::PostChecked { verdict, .. } => {
             const NAME: &str = "waxseal_post_verdicts_total";
             counter!(NAME, "verdict" => bounded(NAME, "verdict", verdict)).increment(1);

@@ -9,5 +9,5 @@ pub mod metrics;
 mod writer;
 
 pub use events::{Event, Level, SessionText, session};
-pub use evidence::EvidenceView;
+pub use evidence::{ClassView, EvidenceView};
 pub use writer::{EventWriter, configure, emit, flush, listen, start};

@@ -1,6 +1,6 @@
 //! What every letter goes through, a service's and our own alike: redact, then seal, then the queue's record of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,12 +11,15 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::notice::{self, NoticeKind};
 use crate::deliver::outcome::Evidence;
+use crate::history::{self, Acceptance, Happening, History, Moment};
 use crate::ids::{LetterId, TenantId};
 use crate::message::{DomainName, Envelope, Letter, Mailbox, Received, Recipient, ReversePath};
+use crate::observe::{Event, emit};
 use crate::redact::{self, Mode, Report};
+use crate::returns::{self, Suppressions};
 use crate::schedule::Sender;
 use crate::sign::{
-    self, MailStream, SealRequest, Sealed, SendOptions, Signers as _, TlsLevel, TraceFacts, return_path,
+    self, MailStream, SealRequest, Sealed, SendOptions, SignatureFact, Signers as _, TlsLevel, TraceFacts, return_path,
 };
 use crate::store::{LetterRecord, NewLetter, RecipientState, TLS_REPORT_TAG};
 use crate::tenants::{Directory, Registry, Tenant};
@@ -36,12 +39,72 @@ pub struct Stages {
     registry: Arc<Registry>,
     config: RwLock<Arc<Config>>,
     clock: Arc<dyn Clock>,
+    /// Who remembers what happened; nobody in tools and simulations.
+    memory: OnceLock<Memory>,
+}
+
+/// What is remembered of letters and recipients.
+pub struct Memory {
+    /// What happened to each letter.
+    pub history: Arc<History>,
+    /// Who gets no more mail.
+    pub suppressions: Arc<Suppressions>,
 }
 
 impl Stages {
     /// Stages for these tenants under this configuration.
     pub fn new(registry: Arc<Registry>, config: Arc<Config>, clock: Arc<dyn Clock>) -> Self {
-        Self { registry, config: RwLock::new(config), clock }
+        Self { registry, config: RwLock::new(config), clock, memory: OnceLock::new() }
+    }
+
+    /// Has what happens remembered from now on. Only the first call counts.
+    pub fn remember(&self, memory: Memory) {
+        // A second memory would be a mistake of the wiring, and the first one is as good.
+        let _ = self.memory.set(memory);
+    }
+
+    /// Remembers that a letter was accepted.
+    pub(super) fn accepted(&self, record: &LetterRecord, session: Option<String>, signatures: &[SignatureFact]) {
+        let Some(memory) = self.memory.get() else { return };
+        let acceptance = Acceptance {
+            session,
+            envelope: record.envelope.clone(),
+            subject: record.subject.clone(),
+            from_domain: record.from_domain.clone(),
+            size: record.size,
+            expires: record.expires,
+            signatures: signatures.to_vec(),
+        };
+        let moment = Moment { at: record.accepted, what: Happening::Accepted(Box::new(acceptance)) };
+        memory.history.note(record.tenant, record.id, vec![moment]);
+    }
+
+    /// A notice about a letter that left the queue, as it would have been written at once.
+    pub fn late_notice(
+        &self,
+        tenant: TenantId,
+        id: LetterId,
+        acceptance: &Acceptance,
+        about: (u32, Evidence),
+    ) -> Result<Option<NewLetter>, String> {
+        let envelope = acceptance.envelope.clone();
+        let record = LetterRecord {
+            id,
+            tenant,
+            accepted: id.accepted_at(),
+            expires: acceptance.expires,
+            states: envelope.recipients.iter().map(|_| RecipientState::Bounced(Box::new(about.1.clone()))).collect(),
+            envelope,
+            return_path: None,
+            subject: acceptance.subject.clone(),
+            from_domain: acceptance.from_domain.clone(),
+            size: acceptance.size,
+            eight_bit: false,
+            delay_notified: false,
+            options: SendOptions::default(),
+            notice: false,
+        };
+        self.notice(NoticeKind::Failure, &record, &[about], None)
     }
 
     /// Whose domain this is, exactly.
@@ -232,6 +295,24 @@ impl Sender for Stages {
         // Bounces may come days after the last attempt.
         let until = record.expires + self.config().queue.expire_after;
         Some(ReversePath::Mailbox(return_path::token(&key, record.id, recipient, until, domain)))
+    }
+
+    fn happened(&self, record: &LetterRecord, events: &[Event]) {
+        let Some(memory) = self.memory.get() else { return };
+        let now = self.clock.now();
+        for event in events {
+            // A notice of our own that its sender's server refuses says nothing of a recipient of the tenant's.
+            if let Event::Bounced { id, to, evidence, .. } = event
+                && !record.notice
+                && let Some(entry) = returns::hard_bounce(to, *id, evidence)
+                && memory.suppressions.note(record.tenant, entry)
+            {
+                let tenant = self.tenant_name(record);
+                emit(&Event::Suppression { tenant, action: "added", addresses: 1, by: "hard-bounce".to_owned() });
+            }
+        }
+        let moments = events.iter().filter_map(|event| history::of_event(event, now)).collect();
+        memory.history.note(record.tenant, record.id, moments);
     }
 
     fn tls(&self, record: &LetterRecord) -> TlsLevel {

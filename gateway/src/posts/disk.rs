@@ -8,6 +8,8 @@ use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use parking_lot::RwLock;
+
 use crate::store::control::{DiskError, Record, Write};
 
 /// The most that one sealed value may be.
@@ -24,12 +26,18 @@ pub trait PostDisk: Send + Sync + 'static {
     fn apply(&self, writes: &[Write]) -> Result<(), DiskError>;
     /// Makes what was applied survive a power cut.
     fn sync(&self) -> Result<(), DiskError>;
+    /// Copies everything, as it is at one moment, into the new folder `target`, for a backup.
+    fn copy_into(&self, _target: &Path) -> Result<(), String> {
+        Err("these posts are not on a disk".to_owned())
+    }
 }
 
 /// `<data_dir>/posts/` with sled in it.
 pub struct LocalPostDisk {
     path: PathBuf,
     database: sled::Db,
+    /// Held by changes together, by a copy alone: a post and its text are of one moment.
+    copying: RwLock<()>,
 }
 
 fn refused(path: &Path, error: &std::io::Error) -> DiskError {
@@ -62,7 +70,7 @@ impl LocalPostDisk {
         let config = sled::Config::new().path(&path).cache_capacity(CACHE_OCTETS).flush_every_ms(None);
         let database = catching(|| config.open())?;
         sync_folder(&path)?;
-        Ok(Self { path, database })
+        Ok(Self { path, database, copying: RwLock::default() })
     }
 
     /// Moves a damaged database out of the way and returns its new name; deletes nothing.
@@ -102,7 +110,13 @@ impl PostDisk for LocalPostDisk {
                 None => batch.remove(key.as_slice()),
             }
         }
+        let _no_copy = self.copying.read();
         catching(|| self.database.apply_batch(batch))
+    }
+
+    fn copy_into(&self, target: &Path) -> Result<(), String> {
+        let _no_change = self.copying.write();
+        crate::store::sled_copy::copy(&self.database, target)
     }
 
     fn sync(&self) -> Result<(), DiskError> {

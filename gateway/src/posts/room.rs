@@ -165,6 +165,11 @@ impl Posts {
         self.settings.read().clone()
     }
 
+    /// Copies everything into the new folder `target`, for a backup. Blocks on the disk.
+    pub fn copy_into(&self, target: &Path) -> Result<(), String> {
+        self.shelf.copy_into(target)
+    }
+
     /// The time, as everything here knows it.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

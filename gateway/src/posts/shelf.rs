@@ -252,6 +252,11 @@ impl Shelf {
         self.disk.apply(&batch.0).map_err(|error| store_error(&error))
     }
 
+    /// Copies everything into the new folder `target`, for a backup.
+    pub fn copy_into(&self, target: &std::path::Path) -> Result<(), String> {
+        self.disk.copy_into(target)
+    }
+
     /// Asks for a sync of everything that was applied so far.
     pub fn durable(&self) -> Durable {
         let (done, waiting) = oneshot::channel();

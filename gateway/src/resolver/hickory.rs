@@ -118,6 +118,11 @@ pub struct HickoryResolver {
 }
 
 impl HickoryResolver {
+    /// The same servers for mail-auth, which validates nothing itself.
+    pub fn authenticator(&self) -> mail_auth::MessageAuthenticator {
+        mail_auth::MessageAuthenticator(self.plain.clone())
+    }
+
     /// A resolver for the configured servers, or for the system's if none is named. With `dnssec`, answers are
     /// validated as soon as the servers prove able.
     pub fn new(dns: &Dns, dnssec: bool) -> Result<Self, ResolverSetupError> {

@@ -84,9 +84,16 @@ impl StoreCheck for Gateway {
         let config = self.config.read().clone();
         let begun = std::time::Instant::now();
         let target = folder.clone();
+        let (posts, suppressions, history) =
+            (self.posts.clone(), self.remembered.suppressions.clone(), self.remembered.history.clone());
         let work = move || {
             let hostname = config.hostname.to_string();
-            backup::create(&store, &registry, &SystemClock, &hostname, &config.data_dir, &target)
+            let beside: [backup::CopyInto<'_>; 3] = [
+                ("posts", &|folder| posts.copy_into(folder)),
+                ("suppressions", &|folder| suppressions.copy_into(folder)),
+                ("history", &|folder| history.copy_into(folder)),
+            ];
+            backup::create(&store, &registry, &SystemClock, &hostname, &config.data_dir, &target, &beside)
         };
         let made = tokio::task::spawn_blocking(work).await.map_err(|e| AdminError::Store(e.to_string()))?;
         let made = made.map_err(|error| match error {

@@ -30,6 +30,7 @@ use crate::web::oidc::{Fetcher, Provider};
 use crate::web::people::PeopleAdmin;
 use crate::web::posts::PostAdmin;
 use crate::web::site::{Peer, Site};
+use crate::web::suppressions::SuppressionAdmin;
 use crate::web::{self, Rooms};
 
 /// How often the use of sessions and tokens is written down.
@@ -73,6 +74,7 @@ impl Gateway {
             routes: self.courier.clone(),
             gateway: self.clone(),
             store: self.clone(),
+            history: self.remembered.history.clone(),
         }
     }
 
@@ -97,6 +99,7 @@ impl Gateway {
             checks,
             accounts: self.accounts.clone(),
             posts: self.posts.clone(),
+            suppressions: self.remembered.suppressions.clone(),
             clock: clock.clone(),
             processors: Processors::all(),
             settings: config.web.clone(),
@@ -138,9 +141,12 @@ impl Gateway {
             clock: clock.clone(),
         };
         let posts = PostAdmin { posts: self.posts.clone(), registry: self.registry.clone() };
+        let suppressions = self.remembered.suppressions.clone();
+        let suppressions = SuppressionAdmin { suppressions, registry: self.registry.clone() };
         let more = web::control::router(self.registry.clone())
             .merge(web::people::control_router(people))
-            .merge(web::posts::control_router(posts));
+            .merge(web::posts::control_router(posts))
+            .merge(web::suppressions::control_router(suppressions));
         let mut stop = self.stop_rest.subscribe();
         tokio::spawn(async move {
             let stopped = async move {

@@ -1,16 +1,23 @@
 //! The board: which letter has its next event when, which recipients wait for a connection or are under way, and
-//! whose turn it is at each destination. Pure: times come in, jobs go out; nothing here knows a socket or the store.
+//! whose turn it is. Pure: times come in, jobs go out; nothing here knows a socket or the store.
 //!
 //! Every living letter has exactly one entry in the order of events (its next attempt, its delay notice or its
 //! expiry, whichever is first), so that an event costs the logarithm of the queue and expiry is enforced wherever a
 //! letter rests, also while it waits for a connection (see KumoMTA #539 for what happens otherwise).
+//!
+//! Turns are taken twice. Inside a lane (the letters for one destination) tenants take turns ([`super::turns`]).
+//! Between lanes, where the limit of all connections stands in the way, workers do: a lane with more workers than the
+//! hungriest one lends it one after its next letter; of lanes with equally many each keeps a worker for a shift
+//! and goes to the end of the line. No step looks at more than the lanes and letters that it is about.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::time::Duration;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
+use super::lane::Lane;
+use super::limit::LaneView;
 use crate::clock::Timestamp;
 use crate::deliver::{Destination, DestinationLimits};
-use crate::ids::LetterId;
+use crate::ids::{LetterId, TenantId};
 use crate::sign::MailStream;
 
 /// Recipients of one letter that go to one destination together.
@@ -20,6 +27,17 @@ pub struct Job {
     pub id: LetterId,
     /// Its recipients, by their places in the envelope.
     pub recipients: Vec<u32>,
+}
+
+/// Whose a job is and what it takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Share {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Before or after others.
+    pub stream: MailStream,
+    /// As [`super::turns::cost`] says.
+    pub cost: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,32 +52,31 @@ struct Entry {
     busy: Vec<(u32, Busy)>,
 }
 
+impl Entry {
+    /// Of a job that is taken out of its lane, those recipients that were not withdrawn meanwhile.
+    fn take(&mut self, recipients: &mut Vec<u32>) {
+        let ready = |at: &u32| self.busy.contains(&(*at, Busy::Ready));
+        recipients.retain(ready);
+        for (at, busy) in &mut self.busy {
+            if recipients.contains(at) {
+                *busy = Busy::UnderWay;
+            }
+        }
+    }
+}
+
+/// The name of a lane.
+pub type LaneKey = Arc<str>;
+
 /// What a worker gets that asks for its next job.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Turn {
     /// This one.
     Job(Job),
-    /// The destination's rate allows the next one after this time.
-    Wait(Duration),
+    /// Its lane needs it no more, this one does.
+    Move(LaneKey),
     /// Nothing to do: the worker ends.
     Rest,
-}
-
-struct Lane {
-    destination: Destination,
-    limits: DestinationLimits,
-    transactional: VecDeque<Job>,
-    bulk: VecDeque<Job>,
-    workers: usize,
-    failures: usize,
-    /// When the next message may begin, by the destination's rate.
-    next_start: Timestamp,
-}
-
-impl Lane {
-    fn ready(&self) -> usize {
-        self.transactional.len() + self.bulk.len()
-    }
 }
 
 /// See the module.
@@ -67,7 +84,12 @@ impl Lane {
 pub struct Board {
     letters: HashMap<LetterId, Entry>,
     events: BTreeSet<(Timestamp, LetterId)>,
-    lanes: HashMap<String, Lane>,
+    lanes: HashMap<LaneKey, Lane>,
+    /// Lanes that the limit of all connections keeps from one more worker: fewest workers first, then the longest wait.
+    wanting: BTreeSet<(usize, u64, LaneKey)>,
+    /// Lanes that their rate keeps from the next job, by when it does not.
+    sleeping: BTreeSet<(Timestamp, LaneKey)>,
+    tickets: u64,
     workers: usize,
     most_workers: usize,
     draining: bool,
@@ -106,9 +128,10 @@ impl Board {
         self.events.iter().take_while(|(at, _)| *at <= now).take(limit).map(|(_, id)| *id).collect()
     }
 
-    /// When the next event is.
+    /// When the next event is, or a lane wakes.
     pub fn next_event(&self) -> Option<Timestamp> {
-        self.events.first().map(|(at, _)| *at)
+        let wakes = self.sleeping.first().map(|(at, _)| *at);
+        self.events.first().map(|(at, _)| *at).into_iter().chain(wakes).min()
     }
 
     /// Every letter on the board.
@@ -116,9 +139,9 @@ impl Board {
         self.letters.keys().copied().collect()
     }
 
-    /// Does this recipient wait for a connection, or is it under way?
-    pub fn is_busy(&self, id: LetterId, recipient: u32) -> bool {
-        self.letters.get(&id).is_some_and(|entry| entry.busy.iter().any(|(busy, _)| *busy == recipient))
+    /// A letter's recipients that wait for a connection or are under way.
+    pub fn busy(&self, id: LetterId) -> HashSet<u32> {
+        self.letters.get(&id).map(|entry| entry.busy.iter().map(|(at, _)| *at).collect()).unwrap_or_default()
     }
 
     /// Is this recipient under way right now?
@@ -126,86 +149,160 @@ impl Board {
         self.letters.get(&id).is_some_and(|entry| entry.busy.contains(&(recipient, Busy::UnderWay)))
     }
 
-    /// Puts a job into its destination's queue; `true` if a worker should be started for it.
+    /// Puts a job into its lane; `true` if a worker should be started there.
     pub fn enqueue(
         &mut self,
         job: Job,
         destination: &Destination,
-        stream: MailStream,
+        share: Share,
+        now: Timestamp,
         limits: impl FnOnce() -> DestinationLimits,
     ) -> bool {
         let Some(entry) = self.letters.get_mut(&job.id) else { return false };
         entry.busy.extend(job.recipients.iter().map(|recipient| (*recipient, Busy::Ready)));
-        let lane = self.lanes.entry(destination.key.clone()).or_insert_with(|| Lane {
-            destination: destination.clone(),
-            limits: limits(),
-            transactional: VecDeque::new(),
-            bulk: VecDeque::new(),
-            workers: 0,
-            failures: 0,
-            next_start: Timestamp::from_millis(0),
-        });
-        match stream {
-            MailStream::Transactional => lane.transactional.push_back(job),
-            MailStream::Bulk => lane.bulk.push_back(job),
+        let key = destination.key.as_str();
+        if !self.lanes.contains_key(key) {
+            self.lanes.insert(key.into(), Lane::new(limits()));
         }
-        self.wants_worker(&destination.key)
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.jobs.push(share.tenant, share.stream, share.cost, job);
+        }
+        self.staff(key, now)
     }
 
-    /// Should one more worker be started for this destination? If so, it is counted as started.
-    ///
-    /// Not one worker a job: a new connection is worth its handshake only if the queue grows beyond what the
-    /// workers that there are take anyway; half their number waiting is the sign of that.
-    fn wants_worker(&mut self, key: &str) -> bool {
-        let room = self.workers < self.most_workers && !self.draining;
-        let Some(lane) = self.lanes.get_mut(key) else { return false };
-        let wanted = room && lane.workers < lane.limits.connections && lane.ready() > lane.workers / 2;
-        if wanted {
-            lane.workers += 1;
-            self.workers += 1;
+    /// Should one more worker be started for this lane? If so, it is counted as started. If only the limit of all
+    /// connections is in the way, the lane gets in line for the next one that is free; if only its rate is, it sleeps.
+    pub fn staff(&mut self, key: &str, now: Timestamp) -> bool {
+        let Some((name, lane)) = self.lanes.get_key_value(key) else { return false };
+        let name = name.clone();
+        if self.draining || !lane.wants_worker() {
+            self.place(&name, None);
+            return false;
         }
-        wanted
+        if now < lane.next_start {
+            self.place(&name, None);
+            self.sleep(&name);
+            return false;
+        }
+        if self.workers >= self.most_workers {
+            if lane.ticket.is_none() {
+                self.tickets += 1;
+                self.place(&name, Some(self.tickets));
+            }
+            return false;
+        }
+        self.workers += 1;
+        self.lend(&name);
+        true
     }
 
-    /// A destination that has work but no worker (the limit of all connections stood in the way), its worker
-    /// counted as started.
-    pub fn starved(&mut self) -> Option<Destination> {
-        if self.workers >= self.most_workers || self.draining {
-            return None;
+    /// One worker more at a lane.
+    fn lend(&mut self, name: &LaneKey) {
+        self.place(name, None);
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.begin_shift();
         }
-        let key =
-            self.lanes.iter().find(|(_, lane)| lane.workers == 0 && lane.ready() > 0).map(|(key, _)| key.clone())?;
-        let started = self.wants_worker(&key);
-        started.then(|| self.lanes[&key].destination.clone())
     }
 
-    /// A worker asks for its next job; on [`Turn::Rest`] it is no longer counted.
+    /// Moves a lane in, to, or out of the line of those that want workers.
+    fn place(&mut self, name: &LaneKey, ticket: Option<u64>) {
+        let Some(lane) = self.lanes.get_mut(name) else { return };
+        if let Some(old) = lane.ticket {
+            self.wanting.remove(&(lane.workers, old, name.clone()));
+        }
+        lane.ticket = ticket;
+        if let Some(new) = ticket {
+            self.wanting.insert((lane.workers, new, name.clone()));
+        }
+    }
+
+    /// No job of this lane begins before its rate allows it.
+    fn sleep(&mut self, name: &LaneKey) {
+        if let Some(lane) = self.lanes.get_mut(name)
+            && lane.wakes.is_none()
+        {
+            lane.wakes = Some(lane.next_start);
+            self.sleeping.insert((lane.next_start, name.clone()));
+        }
+    }
+
+    /// Lanes whose rate allows the next job by now and that need a worker, each counted as started.
+    pub fn wake(&mut self, now: Timestamp) -> Vec<LaneKey> {
+        let mut started = Vec::new();
+        while let Some((at, name)) = self.sleeping.first().cloned()
+            && at <= now
+        {
+            self.sleeping.pop_first();
+            let Some(lane) = self.lanes.get_mut(&name) else { continue };
+            lane.wakes = None;
+            if lane.jobs.is_empty() && lane.workers == 0 {
+                self.lanes.remove(&name);
+            } else if self.staff(&name, now) {
+                started.push(name);
+            }
+        }
+        started
+    }
+
+    /// Does a worker of this lane have to go on to one that is worse off?
+    fn must_yield(&self, key: &str, lane: &Lane) -> bool {
+        let Some((workers, _, hungriest)) = self.wanting.first() else { return false };
+        let equal = lane.workers == workers + 1;
+        self.workers >= self.most_workers
+            && &**hungriest != key
+            && (lane.workers > workers + 1 || (equal && lane.shift == 0))
+    }
+
+    /// A worker asks for its next job. On [`Turn::Move`] it is counted at the other lane, on [`Turn::Rest`] no more.
     pub fn turn(&mut self, key: &str, now: Timestamp) -> Turn {
-        let Some(lane) = self.lanes.get_mut(key) else { return Turn::Rest };
-        if !self.draining && lane.ready() > 0 && now < lane.next_start {
-            return Turn::Wait(lane.next_start.since(now));
+        loop {
+            let Some(lane) = self.lanes.get(key) else { return Turn::Rest };
+            let done = self.draining || lane.jobs.is_empty() || lane.workers > lane.limits.connections;
+            let early = now < lane.next_start;
+            if done || early || self.must_yield(key, lane) {
+                return self.leave(key, early && !lane.jobs.is_empty(), now);
+            }
+            let Some(lane) = self.lanes.get_mut(key) else { return Turn::Rest };
+            let Some((cost, mut job)) = lane.jobs.pop() else { continue };
+            let Some(entry) = self.letters.get_mut(&job.id) else { continue };
+            entry.take(&mut job.recipients);
+            if !job.recipients.is_empty() {
+                lane.began(cost, now);
+                return Turn::Job(job);
+            }
         }
-        let job = if self.draining { None } else { lane.transactional.pop_front().or_else(|| lane.bulk.pop_front()) };
-        let Some(job) = job else {
+    }
+
+    /// A worker leaves a lane, for the one that needs it most.
+    fn leave(&mut self, key: &str, sleeps: bool, now: Timestamp) -> Turn {
+        let Some((name, lane)) = self.lanes.get_key_value(key) else { return Turn::Rest };
+        // Also a lane without jobs sleeps: its rate must not be forgotten with it.
+        let sleeps = sleeps || (lane.jobs.is_empty() && lane.workers == 1 && now < lane.next_start);
+        let name = name.clone();
+        self.place(&name, None);
+        if sleeps {
+            self.sleep(&name);
+        }
+        if let Some(lane) = self.lanes.get_mut(&name) {
             lane.workers -= 1;
-            self.workers -= 1;
-            if lane.workers == 0 && lane.ready() == 0 {
-                self.lanes.remove(key);
-            }
-            return Turn::Rest;
-        };
-        if let Some(rate) = lane.limits.rate {
-            let begin = lane.next_start.max(now);
-            lane.next_start = begin + Duration::from_secs_f64(1.0 / rate.max(0.001));
-        }
-        if let Some(entry) = self.letters.get_mut(&job.id) {
-            for (recipient, busy) in &mut entry.busy {
-                if job.recipients.contains(recipient) {
-                    *busy = Busy::UnderWay;
-                }
+            if lane.jobs.is_empty() && lane.workers == 0 && lane.wakes.is_none() {
+                self.lanes.remove(&name);
+            } else if !self.draining && lane.wants_worker() {
+                // At the end of the line, whatever its place was: it had its shift.
+                self.tickets += 1;
+                self.place(&name, Some(self.tickets));
             }
         }
-        Turn::Job(job)
+        while let Some((_, _, next)) = self.wanting.first().cloned() {
+            if self.draining || self.lanes.get(&next).is_some_and(|lane| !lane.wants_worker()) {
+                self.place(&next, None);
+                continue;
+            }
+            self.lend(&next);
+            return Turn::Move(next);
+        }
+        self.workers -= 1;
+        Turn::Rest
     }
 
     /// Recipients are neither waiting for a connection nor under way any more.
@@ -215,36 +312,36 @@ impl Board {
         }
     }
 
-    /// Takes recipients out of their destination's queue (a person or expiry decided otherwise); those that are
-    /// under way stay. Returns those that may be changed now, which count as under way until [`Board::done`].
+    /// Takes recipients out of the line (a person or expiry decided otherwise); those that are under way stay. Returns
+    /// those that may be changed now, which count as under way until [`Board::done`]. Their places in the lanes are
+    /// skipped when their turn comes.
     pub fn withdraw(&mut self, id: LetterId, recipients: &[u32]) -> Vec<u32> {
         let Some(entry) = self.letters.get_mut(&id) else { return recipients.to_vec() };
         let under_way = |recipient: &u32| entry.busy.contains(&(*recipient, Busy::UnderWay));
         let free: Vec<u32> = recipients.iter().copied().filter(|recipient| !under_way(recipient)).collect();
-        let was_ready = entry.busy.iter().any(|(recipient, busy)| *busy == Busy::Ready && free.contains(recipient));
         entry.busy.retain(|(recipient, _)| !free.contains(recipient));
         entry.busy.extend(free.iter().map(|recipient| (*recipient, Busy::UnderWay)));
-        if was_ready {
-            for lane in self.lanes.values_mut() {
-                for job in lane.transactional.iter_mut().chain(&mut lane.bulk).filter(|job| job.id == id) {
-                    job.recipients.retain(|recipient| !free.contains(recipient));
-                }
-                lane.transactional.retain(|job| !job.recipients.is_empty());
-                lane.bulk.retain(|job| !job.recipients.is_empty());
-            }
-        }
         free
     }
 
     /// An attempt failed before the destination was asked anything. If as many failed in a row as workers are at
-    /// it (one refused connection of many is not a dead host), every job that waits there is handed back.
+    /// it (one refused connection of many is not a dead host), every job that waits there is handed back, its
+    /// recipients under way until [`Board::done`].
     pub fn unreachable(&mut self, key: &str) -> Vec<Job> {
         let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         lane.failures += 1;
         if lane.failures < lane.workers {
             return Vec::new();
         }
-        lane.transactional.drain(..).chain(lane.bulk.drain(..)).collect()
+        let mut jobs: Vec<Job> = lane.jobs.drain().collect();
+        for job in &mut jobs {
+            match self.letters.get_mut(&job.id) {
+                Some(entry) => entry.take(&mut job.recipients),
+                None => job.recipients.clear(),
+            }
+        }
+        jobs.retain(|job| !job.recipients.is_empty());
+        jobs
     }
 
     /// The destination answered.
@@ -254,9 +351,9 @@ impl Board {
         }
     }
 
-    /// How many jobs wait at a destination, its workers and their limit; for `queue why`.
-    pub fn lane(&self, key: &str) -> Option<(usize, usize, usize)> {
-        self.lanes.get(key).map(|lane| (lane.ready(), lane.workers, lane.limits.connections))
+    /// How things stand at a lane, for `queue why`.
+    pub fn lane(&self, key: &str, tenant: TenantId) -> Option<LaneView> {
+        self.lanes.get(key).map(|lane| lane.view(tenant))
     }
 
     /// No worker takes another job.
@@ -271,92 +368,5 @@ impl Board {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::deliver::DestinationKind;
-
-    fn destination(name: &str) -> Destination {
-        Destination { key: name.to_owned(), kind: DestinationKind::Mx(name.parse().unwrap()), site: None }
-    }
-
-    fn limits(connections: usize, rate: Option<f64>) -> DestinationLimits {
-        DestinationLimits { connections, messages_per_connection: 100, rate }
-    }
-
-    fn id(n: u64) -> LetterId {
-        LetterId::new(at(n))
-    }
-
-    fn at(millis: u64) -> Timestamp {
-        Timestamp::from_millis(millis)
-    }
-
-    #[test]
-    fn events_come_in_their_order_and_a_letter_has_one() {
-        let mut board = Board::new(10);
-        let (a, b) = (id(1), id(2));
-        board.set_event(a, at(50));
-        board.set_event(b, at(20));
-        board.set_event(a, at(10));
-        assert_eq!(board.due(at(15), 10), [a]);
-        assert_eq!(board.due(at(99), 10), [a, b]);
-        board.forget(a);
-        assert_eq!(board.next_event(), Some(at(20)));
-    }
-
-    #[test]
-    fn a_destination_gets_no_more_workers_than_its_limit_and_transactional_mail_goes_first() {
-        let mut board = Board::new(10);
-        let to = destination("example.net");
-        let ids: Vec<_> = (0..3).map(id).collect();
-        let streams = [MailStream::Bulk, MailStream::Bulk, MailStream::Transactional];
-        let mut started = 0;
-        for (id, stream) in ids.iter().zip(streams) {
-            board.set_event(*id, at(1000));
-            let job = Job { id: *id, recipients: vec![0] };
-            started += usize::from(board.enqueue(job, &to, stream, || limits(2, None)));
-        }
-        assert_eq!((started, board.workers()), (2, 2));
-        assert_eq!(board.turn("example.net", at(0)), Turn::Job(Job { id: ids[2], recipients: vec![0] }));
-        assert_eq!(board.turn("example.net", at(0)), Turn::Job(Job { id: ids[0], recipients: vec![0] }));
-        assert!(board.is_under_way(ids[0], 0) && !board.is_under_way(ids[1], 0));
-        assert_eq!(board.withdraw(ids[1], &[0]), [0]);
-        assert_eq!(board.withdraw(ids[0], &[0]), [] as [u32; 0], "what is under way stays");
-        assert_eq!(board.turn("example.net", at(0)), Turn::Rest);
-        assert_eq!(board.turn("example.net", at(0)), Turn::Rest);
-        assert_eq!((board.workers(), board.lane("example.net")), (0, None));
-    }
-
-    #[test]
-    fn a_rate_makes_workers_wait() {
-        let mut board = Board::new(10);
-        let to = destination("example.net");
-        for n in 0..2 {
-            board.set_event(id(n), at(1000));
-        }
-        let ids = board.ids();
-        for id in &ids {
-            board.enqueue(Job { id: *id, recipients: vec![0] }, &to, MailStream::Bulk, || limits(1, Some(10.0)));
-        }
-        assert!(matches!(board.turn("example.net", at(500)), Turn::Job(_)));
-        assert_eq!(board.turn("example.net", at(500)), Turn::Wait(Duration::from_millis(100)));
-        assert!(matches!(board.turn("example.net", at(600)), Turn::Job(_)));
-    }
-
-    #[test]
-    fn the_limit_of_all_connections_starves_nobody_for_ever() {
-        let mut board = Board::new(1);
-        for (n, name) in ["a.example", "b.example"].iter().enumerate() {
-            board.set_event(id(n as u64), at(1000));
-            let letter = *board.letters.keys().find(|id| id.accepted_at() == at(n as u64)).unwrap();
-            board.enqueue(Job { id: letter, recipients: vec![0] }, &destination(name), MailStream::Bulk, || {
-                limits(5, None)
-            });
-        }
-        assert_eq!(board.workers(), 1);
-        assert_eq!(board.starved(), None);
-        assert!(matches!(board.turn("a.example", at(0)), Turn::Job(_)));
-        assert_eq!(board.turn("a.example", at(0)), Turn::Rest);
-        assert_eq!(board.starved().unwrap().key, "b.example");
-    }
-}
+#[path = "board_tests.rs"]
+mod tests;

@@ -12,7 +12,7 @@ use crate::admin::{QueueAction, QueueActionReport, QueueControl, QueueFilter, Sh
 use crate::clock::Timestamp;
 use crate::ids::LetterId;
 use crate::observe::Event;
-use crate::store::{LetterRecord, RecipientState, StoreError, Transition};
+use crate::store::{LetterRecord, RecipientState, Sieve, StoreError, Transition};
 
 /// The upper ends of the columns of `queue shape`, in minutes.
 const AGES: [u64; 9] = [5, 10, 20, 40, 80, 160, 320, 640, 1280];
@@ -45,8 +45,8 @@ impl Scheduler {
         let destination = self.delivery.destination(recipient.domain());
         let board = self.board.lock();
         let in_flight = board.is_under_way(record.id, at as u32);
-        let waits_in_line = board.is_busy(record.id, at as u32) && !in_flight;
-        let lane = board.lane(&destination.key);
+        let waits_in_line = board.busy(record.id).contains(&(at as u32)) && !in_flight;
+        let lane = board.lane(&destination.key, record.tenant);
         drop(board);
         let (next_attempt, attempts, last) = match state {
             RecipientState::Waiting { next, attempts, last } => (Some(*next), *attempts, last.as_deref().cloned()),
@@ -58,13 +58,7 @@ impl Scheduler {
         };
         let reason = match state {
             _ if in_flight => format!("an attempt to {} is running", destination.key),
-            _ if waits_in_line => {
-                let (ready, workers, limit) = lane.unwrap_or_default();
-                format!(
-                    "waits for a connection to {}: {ready} messages in line, {workers} of {limit} connections in use",
-                    destination.key
-                )
-            }
+            _ if waits_in_line => lane.map_or_else(String::new, |lane| lane.words(&destination.key)),
             RecipientState::Waiting { attempts: 0, next, .. } if record.options.not_before.is_some() => {
                 format!("X-Waxseal-Not-Before: not before {next}")
             }
@@ -157,13 +151,22 @@ impl Scheduler {
             }
             return;
         }
+        let age = filter.older_than_seconds.map(Duration::from_secs);
+        let (domain, recipient, sender) = (&filter.domain, &filter.recipient, &filter.sender);
+        let sieve = Sieve::default()
+            .tenant(filter.tenant)
+            .state(filter.state.as_deref())
+            .accepted_until(age.map(|age| self.clock.now().before(age)))
+            .addresses(domain.as_deref(), recipient.as_deref(), sender.as_deref());
         let mut after = after;
         loop {
-            let page = self.store.scan(after, PAGE);
-            let Some(last) = page.last() else { return };
-            after = Some(last.id);
-            if !page.iter().all(&mut look) {
+            let page = self.store.sift(&sieve, after, PAGE);
+            if !page.records.iter().all(&mut look) {
                 return;
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return,
             }
         }
     }

@@ -2,9 +2,12 @@
 
 pub mod board;
 mod control;
+mod lane;
+pub mod limit;
 mod report;
 pub mod retry;
 mod runner;
+pub mod turns;
 
 pub use control::Control;
 pub use runner::{Delivery, Scheduler, SchedulerParts, Sender, Settings};

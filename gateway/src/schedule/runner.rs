@@ -10,12 +10,13 @@ mod after;
 mod ports;
 mod restore;
 mod watch;
+mod work;
 
 use after::never_asked;
 pub use ports::{Delivery, SchedulerParts, Sender, Settings};
 use watch::ClockWatch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +25,10 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::board::{Board, Job, Turn};
+use super::board::Board;
 use super::report::{self, Settlement};
 use super::retry::RetryPolicy;
+use super::turns;
 use crate::clock::{Clock, Timestamp};
 use crate::deliver::notice::NoticeKind;
 use crate::deliver::outcome::{DialogueStage, Evidence, Outcome};
@@ -43,7 +45,6 @@ pub const CLOCK_GRACE: Duration = Duration::from_mins(10);
 const CLOCK_JUMP: Duration = Duration::from_mins(5);
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 const EVENTS_AT_ONCE: usize = 1000;
-const DAMAGED_BY: &str = "store";
 
 /// See the module.
 pub struct Scheduler {
@@ -98,10 +99,9 @@ impl Scheduler {
             for id in due {
                 self.event(id).await;
             }
-            loop {
-                let starved = self.board.lock().starved();
-                let Some(destination) = starved else { break };
-                self.start_worker(destination);
+            let awake = self.board.lock().wake(now);
+            for lane in awake {
+                self.start_worker(lane);
             }
             if more {
                 tokio::task::yield_now().await;
@@ -133,8 +133,9 @@ impl Scheduler {
     pub(super) fn next_event(&self, record: &LetterRecord, busy: bool) -> Timestamp {
         let now = self.clock.now();
         let mut next = record.expires;
+        let taken = if busy { self.board.lock().busy(record.id) } else { HashSet::new() };
         let attempts = record.states.iter().enumerate().filter_map(|(at, state)| match state {
-            RecipientState::Waiting { next, .. } if !(busy && self.board.lock().is_busy(record.id, at as u32)) => {
+            RecipientState::Waiting { next, .. } if !taken.contains(&(at as u32)) => {
                 Some(self.sound(record, *next, now))
             }
             _ => None,
@@ -190,134 +191,20 @@ impl Scheduler {
     fn advance(self: &Arc<Self>, record: &LetterRecord) {
         let now = self.clock.now();
         let mut groups: BTreeMap<String, (Destination, Vec<u32>)> = BTreeMap::new();
+        let busy = self.board.lock().busy(record.id);
         for (at, (state, recipient)) in record.states.iter().zip(&record.envelope.recipients).enumerate() {
             let RecipientState::Waiting { next, .. } = state else { continue };
-            if self.sound(record, *next, now) > now || self.board.lock().is_busy(record.id, at as u32) {
+            if self.sound(record, *next, now) > now || busy.contains(&(at as u32)) {
                 continue;
             }
             let destination = self.delivery.destination(recipient.address.domain());
             groups.entry(destination.key.clone()).or_insert((destination, Vec::new())).1.push(at as u32);
         }
         for (destination, recipients) in groups.into_values() {
-            let job = Job { id: record.id, recipients };
-            let limits = || self.delivery.limits(&destination);
-            let start = self.board.lock().enqueue(job, &destination, record.options.stream, limits);
-            if start {
-                self.start_worker(destination);
-            }
+            self.line_up(record, &destination, &recipients, now);
         }
         let next = self.next_event(record, true);
         self.board.lock().set_event(record.id, next);
-    }
-
-    fn start_worker(self: &Arc<Self>, destination: Destination) {
-        let scheduler = self.clone();
-        tokio::spawn(async move {
-            loop {
-                let turn = scheduler.board.lock().turn(&destination.key, scheduler.clock.now());
-                match turn {
-                    Turn::Job(job) => scheduler.attempt(&destination, job).await,
-                    Turn::Wait(span) => tokio::time::sleep(span).await,
-                    Turn::Rest => break,
-                }
-            }
-            scheduler.idle.notify_waiters();
-            scheduler.wake.notify_one();
-        });
-    }
-
-    async fn attempt(self: &Arc<Self>, destination: &Destination, job: Job) {
-        let Some(record) = self.store.find(job.id) else {
-            self.board.lock().forget(job.id);
-            return;
-        };
-        let waiting = |at: &u32| matches!(record.states.get(*at as usize), Some(RecipientState::Waiting { .. }));
-        let (recipients, changed): (Vec<u32>, Vec<u32>) = job.recipients.iter().copied().partition(waiting);
-        self.board.lock().done(job.id, &changed);
-        if recipients.is_empty() {
-            return;
-        }
-        let message = match self.store.message(job.id).await {
-            Ok(message) => message,
-            Err(error) => return self.unreadable(&record, &recipients, &error).await,
-        };
-        let mut outcomes = Vec::with_capacity(recipients.len());
-        for group in Self::split(&record, &recipients) {
-            let transaction = self.transaction(&record, destination, &group, message.clone());
-            let results = self.delivery.deliver(&transaction).await;
-            outcomes.extend(group.into_iter().zip(results));
-        }
-        let dead = never_asked(&outcomes);
-        self.conclude(&record, outcomes, Some(&message)).await;
-        match dead {
-            Some(evidence) => self.destination_failed(destination, &evidence).await,
-            None => self.board.lock().reachable(&destination.key),
-        }
-    }
-
-    /// One transaction for all, unless the reverse-path tells recipients apart.
-    fn split(record: &LetterRecord, recipients: &[u32]) -> Vec<Vec<u32>> {
-        if record.return_path.is_some() && record.envelope.reverse_path != ReversePath::Null {
-            recipients.iter().map(|recipient| vec![*recipient]).collect()
-        } else {
-            vec![recipients.to_vec()]
-        }
-    }
-
-    fn transaction(
-        &self,
-        record: &LetterRecord,
-        destination: &Destination,
-        recipients: &[u32],
-        message: bytes::Bytes,
-    ) -> Transaction {
-        let envelope = &record.envelope;
-        let rewritten = recipients.first().and_then(|first| self.sender.return_path(record, *first));
-        let to = recipients.iter().filter_map(|at| envelope.recipients.get(*at as usize).cloned());
-        Transaction {
-            id: record.id,
-            destination: destination.clone(),
-            reverse_path: rewritten.unwrap_or_else(|| envelope.reverse_path.clone()),
-            recipients: to.collect(),
-            message,
-            smtputf8: envelope.smtputf8,
-            eight_bit: record.eight_bit,
-            require_tls: envelope.require_tls,
-            return_content: envelope.return_content,
-            envelope_id: envelope.envelope_id.clone(),
-            tls: self.sender.tls(record).max(record.options.tls.unwrap_or_default()),
-            report: record.is_tls_report(),
-            egress: None,
-        }
-    }
-
-    /// What waits for a destination that cannot be reached is not tried one by one.
-    async fn destination_failed(self: &Arc<Self>, destination: &Destination, evidence: &Evidence) {
-        let jobs = self.board.lock().unreachable(&destination.key);
-        for job in jobs {
-            let Some(record) = self.store.find(job.id) else {
-                self.board.lock().forget(job.id);
-                continue;
-            };
-            let outcomes = job.recipients.iter().map(|at| (*at, Outcome::TryLater(evidence.clone()))).collect();
-            self.conclude(&record, outcomes, None).await;
-        }
-    }
-
-    async fn unreadable(self: &Arc<Self>, record: &LetterRecord, recipients: &[u32], error: &StoreError) {
-        emit(&Event::Gateway { state: "store-error", detail: format!("letter {}: {error}", record.id) });
-        if let StoreError::Damaged(problem) = error {
-            let hold = |at: &u32| Transition {
-                recipient: *at,
-                state: RecipientState::Held { by: DAMAGED_BY.into(), reason: problem.clone(), attempts: 0 },
-            };
-            let transitions = recipients.iter().map(hold).collect();
-            self.settle(record, recipients, Settlement { transitions, notices: vec![], events: vec![] }, false).await;
-            return;
-        }
-        let evidence = report::our_evidence(self.clock.now(), (4, 3, 0), "the queue's disk could not be read");
-        let outcomes = recipients.iter().map(|at| (*at, Outcome::TryLater(evidence.clone()))).collect();
-        self.conclude(record, outcomes, None).await;
     }
 
     /// Turns outcomes into states, notices and events, and makes them durable.
@@ -380,6 +267,7 @@ impl Scheduler {
             }
         }
         events.iter().for_each(emit);
+        self.sender.happened(record, &events);
         if record.is_tls_report() {
             self.tell_of_report(record, &transitions);
         }

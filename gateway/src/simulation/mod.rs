@@ -6,6 +6,7 @@
 //! run (a night's worth is a million), `WAXSEAL_SEED` runs one alone; a failure prints the command.
 
 mod checks;
+mod fairness;
 mod gateway;
 mod network;
 mod world;

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::addressees::ReceiveError;
 use super::auth::Verdict;
 use super::gate::Place;
 use super::proxy::{self, Source};
@@ -80,7 +81,7 @@ pub(super) async fn run(
         return turn_away(&stream, client, &door, "connections-per-ip", "too many connections from your address");
     }
     let _counted = Counted::new(&door);
-    if let Some(connection) = Connection::open(stream, client, &door, shared, stopping).await {
+    if let Some(connection) = Connection::open(stream, client, door, shared, stopping).await {
         connection.serve().await;
     }
 }
@@ -107,6 +108,7 @@ struct Connection {
     session: Session,
     id: SessionId,
     client: IpAddr,
+    door: Arc<Door>,
     shared: Arc<Shared>,
     stopping: watch::Receiver<bool>,
     winding_down: bool,
@@ -129,7 +131,7 @@ impl Connection {
     async fn open(
         stream: TcpStream,
         client: IpAddr,
-        door: &Door,
+        door: Arc<Door>,
         shared: Arc<Shared>,
         stopping: watch::Receiver<bool>,
     ) -> Option<Self> {
@@ -147,7 +149,7 @@ impl Connection {
             (Wire::Plain(stream), Channel::Loopback)
         };
         let mut out = Vec::new();
-        let session = Session::new(Arc::clone(&shared.rules), id, client, channel, &mut out);
+        let session = Session::new(Arc::clone(&door.rules), id, client, channel, &mut out);
         let now = Instant::now();
         let clocks = Clocks { born: now, moved: now, content: None };
         Some(Self {
@@ -155,6 +157,7 @@ impl Connection {
             session,
             id,
             client,
+            door,
             shared,
             stopping,
             winding_down: false,
@@ -205,7 +208,7 @@ impl Connection {
 
     /// Gets the session the answer that it waits for.
     async fn answer(&mut self, next: Next) {
-        let Self { session, shared, out, client, .. } = self;
+        let Self { session, door, shared, out, client, .. } = self;
         match next {
             Next::Authenticate(attempt) => {
                 let (user, mechanism) = (attempt.user().to_owned(), attempt.mechanism().name());
@@ -221,12 +224,21 @@ impl Connection {
                 session.challenged(shared.authenticator.scram_keys(&user), &nonce, out);
             }
             Next::Admit { credential, size } => {
-                let answer = if shared.authenticator.still_valid(&credential, *client) {
+                let valid = |credential| shared.authenticator.still_valid(credential, *client);
+                let answer = if credential.as_ref().is_none_or(valid) {
                     shared.acceptor.room_for(size).map_err(Inadmissible::from)
                 } else {
                     Err(Inadmissible::Credential)
                 };
                 session.admitted(answer, out);
+            }
+            Next::Receive(incoming) => {
+                let answer = match &door.receiver {
+                    Some(receiver) => receiver.receive(*incoming).await,
+                    // The server opens no such door without one.
+                    None => Err(ReceiveError::Later("nobody takes mail here".to_owned())),
+                };
+                session.received(&answer, out);
             }
             Next::Submit(submission) => session.submitted(&shared.acceptor.accept(*submission).await, out),
             // The rest is served by the caller; nothing is owed.
@@ -274,7 +286,7 @@ impl Connection {
 
     /// Which limit runs out first.
     fn deadline(&mut self, phase: Phase) -> (Instant, Timeout) {
-        let limits = &self.shared.rules.limits;
+        let limits = &self.door.rules.limits;
         let Clocks { born, moved, content } = &mut self.clocks;
         let whole = (*born + limits.session, Timeout::Session);
         let quiet = match phase {

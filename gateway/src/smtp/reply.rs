@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::addressees::{ReceiveError, Unwanted};
 use super::command::SyntaxError;
 use super::content::ContentFault;
 use super::line::LineFault;
@@ -101,6 +102,28 @@ pub fn octets(n: u64) -> String {
         0..1_000 => format!("{n} octets"),
         1_000..1_000_000 => format!("{} kB", tenths(1_000)),
         _ => format!("{} MB", tenths(1_000_000)),
+    }
+}
+
+impl From<Unwanted> for Reply {
+    fn from(unwanted: Unwanted) -> Self {
+        let text = unwanted.to_string();
+        match unwanted {
+            Unwanted::Suppressed { .. } => {
+                let text = format!("{text} - send to the others, or take it off: waxseal suppression remove");
+                Self::refusal(550, "5.7.1", "suppressed", text)
+            }
+            Unwanted::NotOurs(_) => Self::refusal(550, "5.1.1", "not-ours", text),
+        }
+    }
+}
+
+impl From<&ReceiveError> for Reply {
+    fn from(error: &ReceiveError) -> Self {
+        match error {
+            ReceiveError::NotTaken(text) => Self::refusal(550, "5.7.1", "not-taken", text.clone()),
+            ReceiveError::Later(text) => Self::refusal(451, "4.3.0", "later", format!("{text} - try again later")),
+        }
     }
 }
 

@@ -14,11 +14,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::addressees::{Addressees, Desk, Receiver};
 use super::auth::{Authenticator, Credentials};
 use super::budget::Budget;
 use super::connection;
 use super::gate::Gate;
-use super::session::Rules;
+use super::session::{Rules, Service};
 use crate::clock::Clock;
 use crate::config::{Limits, Listener, ListenerKind, ListenerTls};
 use crate::message::DomainName;
@@ -52,12 +53,18 @@ pub struct SmtpParts {
     pub hostname: DomainName,
     /// Bounds on everything.
     pub limits: Limits,
-    /// The listeners; those of another kind than submission are passed over.
+    /// The listeners; those that are not for mail, or whose desk is missing, are passed over.
     pub listeners: Vec<Listener>,
     /// TLS.
     pub tls: TlsSlot,
     /// Takes letters.
     pub acceptor: Arc<dyn Acceptor>,
+    /// Whom the mail of services may go to.
+    pub addressees: Arc<dyn Addressees>,
+    /// Takes what comes back.
+    pub bounces: Option<Desk>,
+    /// Takes posts.
+    pub posts: Option<Desk>,
     /// Knows credentials.
     pub credentials: Arc<dyn Credentials>,
     /// Tells the time.
@@ -97,7 +104,6 @@ pub enum ServerError {
 
 /// What every connection shares.
 pub(super) struct Shared {
-    pub(super) rules: Arc<Rules>,
     pub(super) tls: TlsSlot,
     pub(super) acceptor: Arc<dyn Acceptor>,
     pub(super) authenticator: Authenticator,
@@ -110,6 +116,9 @@ pub(super) struct Door {
     pub(super) name: String,
     pub(super) tls: ListenerTls,
     pub(super) proxy_from: Vec<ipnet::IpNet>,
+    pub(super) rules: Arc<Rules>,
+    /// Takes what comes in, where nobody signs in.
+    pub(super) receiver: Option<Arc<dyn Receiver>>,
 }
 
 impl Door {
@@ -127,16 +136,37 @@ pub struct SmtpServer {
 }
 
 impl SmtpServer {
-    /// Binds all addresses of the submission listeners.
+    /// Binds all addresses of the listeners for mail.
     pub async fn bind(parts: SmtpParts) -> Result<Self, ServerError> {
-        let SmtpParts { hostname, limits, listeners, tls, acceptor, credentials, clock, decoy_key } = parts;
+        let SmtpParts { hostname, limits, listeners, tls, acceptor, addressees, bounces, posts, .. } = parts;
+        let SmtpParts { credentials, clock, decoy_key, .. } = parts;
+        let budget = Budget::new(limits.memory_for_messages);
         let mut sockets = Vec::new();
-        for listener in listeners.into_iter().filter(|listener| listener.kind == ListenerKind::Submission) {
-            let Listener { name, addresses, tls: how, proxy_from, .. } = listener;
+        for listener in listeners {
+            let Listener { name, addresses, kind, tls: how, proxy_from, .. } = listener;
+            let desk = match kind {
+                ListenerKind::Submission => None,
+                ListenerKind::Bounce => bounces.clone(),
+                ListenerKind::Posts => posts.clone(),
+                ListenerKind::Http | ListenerKind::Metrics => continue,
+            };
+            if desk.is_none() && kind != ListenerKind::Submission {
+                continue;
+            }
             if how != ListenerTls::None && tls.get().is_none() {
                 return Err(ServerError::NoCertificate(name));
             }
-            let door = Arc::new(Door { name, tls: how, proxy_from });
+            let service = match &desk {
+                None => Service::Submission,
+                Some(_) => Service::Reception { tls_required: how == ListenerTls::StartTlsRequired },
+            };
+            let (addressees, receiver) = match desk {
+                None => (Arc::clone(&addressees), None),
+                Some(desk) => (desk.addressees, Some(desk.receiver)),
+            };
+            let (hostname, limits, budget) = (hostname.clone(), limits.clone(), Arc::clone(&budget));
+            let rules = Arc::new(Rules { service, addressees, hostname, limits, budget });
+            let door = Arc::new(Door { name, tls: how, proxy_from, rules, receiver });
             for address in addresses {
                 let listener = || door.name.clone();
                 if how == ListenerTls::None && !address.ip().to_canonical().is_loopback() {
@@ -154,9 +184,7 @@ impl SmtpServer {
                 .await
                 .map_err(|_| SecretError::Panicked)??;
         let gate = Gate::new(limits.connections, limits.connections_per_ip);
-        let budget = Budget::new(limits.memory_for_messages);
-        let rules = Arc::new(Rules { hostname, limits, budget });
-        Ok(Self { shared: Arc::new(Shared { rules, tls, acceptor, authenticator, clock, gate }), sockets })
+        Ok(Self { shared: Arc::new(Shared { tls, acceptor, authenticator, clock, gate }), sockets })
     }
 
     /// Listener names and the addresses that they got.

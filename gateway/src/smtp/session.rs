@@ -13,6 +13,7 @@ mod content;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::addressees::{Addressees, Incoming};
 use super::auth::Attempt;
 use super::budget::{Budget, Share};
 use super::chunk::ChunkReader;
@@ -29,9 +30,31 @@ use crate::pipeline::{AcceptError, Submission};
 use crate::store::StoreError;
 use crate::tenants::Credential;
 
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Mail of services that sign in, to be delivered elsewhere (RFC 6409).
+    Submission,
+    /// Mail of anybody for addresses of our own (RFC 5321). Nobody signs in.
+    Reception {
+        /// Nothing is taken before STARTTLS. Public servers cannot ask for that (RFC 3207 §4).
+        tls_required: bool,
+    },
+}
+
+impl Service {
+    /// Is nothing but STARTTLS served in the clear, off the loopback interface?
+    pub(super) fn needs_tls(self) -> bool {
+        matches!(self, Self::Submission | Self::Reception { tls_required: true })
+    }
+}
+
 /// What all sessions of a listener share.
-#[derive(Debug)]
 pub struct Rules {
+    /// What the listener is for.
+    pub service: Service,
+    /// Whom mail may go to.
+    pub addressees: Arc<dyn Addressees>,
     /// Our name.
     pub hostname: DomainName,
     /// Bounds.
@@ -70,13 +93,15 @@ pub enum Next {
     },
     /// Answer with [`Session::admitted`]: is the credential still good, and is there room for so many octets?
     Admit {
-        /// Who sends.
-        credential: Arc<Credential>,
+        /// Who sends; nobody signs in where mail is received.
+        credential: Option<Arc<Credential>>,
         /// The announced size, 0 if none was.
         size: usize,
     },
     /// Take the letter through the pipeline, answer with [`Session::submitted`].
     Submit(Box<Submission>),
+    /// Take the message in, answer with [`Session::received`].
+    Receive(Box<Incoming>),
     /// Write the replies and hang up.
     Close,
 }
@@ -132,7 +157,7 @@ struct Peer {
 
 /// A transaction from MAIL on.
 struct Draft {
-    credential: Arc<Credential>,
+    credential: Option<Arc<Credential>>,
     envelope: Envelope,
     announced: usize,
     share: Share,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::ids::{LetterId, TenantId};
-use crate::message::{BodyKind, Notify, ReturnContent};
+use crate::message::{BodyKind, Mailbox, Notify, ReturnContent};
+use crate::smtp::addressees::Unwanted;
 use crate::smtp::auth::{AuthRefusal, Verdict};
 use crate::tenants::secret::scram_keys;
 
@@ -64,9 +65,13 @@ impl Talk {
     }
 
     fn with(channel: Channel, limits: Limits) -> Self {
+        Self::serving(Service::Submission, Arc::new(crate::smtp::addressees::Anybody), channel, limits)
+    }
+
+    fn serving(service: Service, addressees: Arc<dyn Addressees>, channel: Channel, limits: Limits) -> Self {
         let budget = Budget::new(limits.memory_for_messages);
         let hostname = "mx.example".parse().unwrap();
-        let rules = Arc::new(Rules { hostname, limits, budget: Arc::clone(&budget) });
+        let rules = Arc::new(Rules { service, addressees, hostname, limits, budget: Arc::clone(&budget) });
         let mut out = Vec::new();
         let id = SessionId::default();
         let session = Session::new(rules, id, "192.0.2.1".parse().unwrap(), channel, &mut out);
@@ -141,6 +146,11 @@ impl Talk {
                     let (envelope, message, _) = submission.letter.into_parts();
                     self.letters.push((envelope, message.to_vec(), submission.trace.protocol));
                     self.session.submitted(&self.accept, out);
+                }
+                Next::Receive(incoming) => {
+                    let (envelope, message, _) = incoming.letter.into_parts();
+                    self.letters.push((envelope, message.to_vec(), incoming.trace.protocol));
+                    self.session.received(&Ok(()), out);
                 }
             }
         }
@@ -556,4 +566,62 @@ proptest! {
         let mut talk = Talk::new(if tls { Channel::Tls("x".into()) } else { Channel::Loopback });
         talk.send(&input);
     }
+}
+
+/// Takes mail for one address.
+struct OnlyTheDoor;
+
+impl Addressees for OnlyTheDoor {
+    fn wanted(&self, sender: Option<&Credential>, recipient: &Mailbox, _: Timestamp) -> Result<(), Unwanted> {
+        assert!(sender.is_none());
+        if recipient.local_part() == "door" { Ok(()) } else { Err(Unwanted::NotOurs("no such address here")) }
+    }
+}
+
+#[test]
+fn a_reception_takes_mail_of_anybody_for_its_own_addresses_only() {
+    let service = Service::Reception { tls_required: false };
+    let mut talk = Talk::serving(service, Arc::new(OnlyTheDoor), Channel::BeforeTls, limits());
+    talk.send(b"EHLO mx.b.example\r\n");
+    let hello = talk.replies();
+    assert!(hello.contains("250-STARTTLS") && !hello.contains("AUTH"), "{hello}");
+    talk.send(b"AUTH PLAIN AHUAcA==\r\nMAIL FROM:<>\r\nRCPT TO:<nobody@mx.example>\r\nRCPT TO:<door@mx.example>\r\n");
+    let replies = talk.replies();
+    let codes: Vec<&str> = replies.lines().map(|line| &line[..9]).collect();
+    assert_eq!(codes, ["502 5.5.1", "250 2.1.0", "550 5.1.1", "250 2.1.5"], "{replies}");
+    talk.send(b"DATA\r\nSubject: x\r\n\r\nx\r\n.\r\nMAIL FROM:<a@b.example>\r\n");
+    assert!(talk.replies().ends_with("250 2.0.0 taken\r\n250 2.1.0 sender ok\r\n"));
+    let (envelope, _, protocol) = &talk.letters[0];
+    assert_eq!((envelope.recipients.len(), *protocol), (1, "ESMTP"));
+
+    let service = Service::Reception { tls_required: true };
+    let mut talk = Talk::serving(service, Arc::new(OnlyTheDoor), Channel::BeforeTls, limits());
+    talk.send(b"EHLO mx.b.example\r\nMAIL FROM:<>\r\n");
+    assert!(talk.replies().contains("530 5.7.0 STARTTLS first"));
+}
+
+#[test]
+fn a_suppressed_recipient_costs_nobody_else_the_letter() {
+    struct NotMia;
+    impl Addressees for NotMia {
+        fn wanted(&self, sender: Option<&Credential>, recipient: &Mailbox, since: Timestamp) -> Result<(), Unwanted> {
+            assert_eq!(sender.unwrap().user, "u");
+            match recipient.local_part() {
+                "mia" => Err(Unwanted::Suppressed { tenant: "acme".into(), since, reason: "hard-bounce".into() }),
+                _ => Ok(()),
+            }
+        }
+    }
+    let channel = Channel::Tls("TLSv1.3 with cipher X".into());
+    let mut talk = Talk::serving(Service::Submission, Arc::new(NotMia), channel, limits());
+    talk.send(b"EHLO c.example\r\nAUTH PLAIN AHUAcA==\r\nMAIL FROM:<a@b.example>\r\n");
+    talk.replies();
+    talk.send(b"RCPT TO:<mia@c.example>\r\nRCPT TO:<noah@c.example>\r\nDATA\r\n\r\nx\r\n.\r\n");
+    let replies = talk.replies();
+    assert!(
+        replies.starts_with("550 5.7.1 the recipient is on the suppression list of tenant acme since "),
+        "{replies}"
+    );
+    assert!(replies.contains("(hard-bounce)") && replies.contains("queued as"), "{replies}");
+    assert_eq!(talk.letters[0].0.recipients.len(), 1);
 }

@@ -23,6 +23,8 @@ pub enum Shelf {
     TlsResults,
     /// Addresses that did not take TLS reports.
     TlsReports,
+    /// Addresses that get no mail; in a ledger of their own.
+    Suppressions,
 }
 
 impl Shelf {
@@ -31,6 +33,7 @@ impl Shelf {
             Self::StsPolicies => "mta-sts",
             Self::TlsResults => "tls-results",
             Self::TlsReports => "tls-reports",
+            Self::Suppressions => "suppressions",
         }
     }
 }
@@ -49,6 +52,10 @@ pub trait Ledger: Send + Sync + 'static {
     fn all(&self, shelf: Shelf) -> Result<Vec<Fact>, LedgerError>;
     /// Writes facts (`None` removes one), all or none; returns when durable.
     fn put(&self, shelf: Shelf, facts: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), LedgerError>;
+    /// Copies everything into the new folder `target`, for a backup.
+    fn copy_into(&self, _target: &Path) -> Result<(), String> {
+        Err("this ledger is not on a disk".to_owned())
+    }
 }
 
 /// The ledger of this machine, in a sled database of its own.
@@ -122,6 +129,10 @@ impl Ledger for LocalLedger {
         self.database.flush().map_err(|error| sled_error(&error))?;
         let file = File::open(self.path.join("db")).and_then(|file| file.sync_data());
         file.map_err(|error| LedgerError(format!("syncing: {error}")))
+    }
+
+    fn copy_into(&self, target: &Path) -> Result<(), String> {
+        super::sled_copy::copy(&self.database, target)
     }
 }
 

@@ -24,7 +24,7 @@ use super::recover::{self, DamagedRecord, Recovery};
 use super::shelf::ShelfPlace;
 use super::table::{Agenda, Look, Table, Waits};
 use super::traffic::Traffic;
-use super::{LetterRecord, NewLetter, Store, StoreError, Transition};
+use super::{LetterRecord, NewLetter, Sieve, Sifted, Store, StoreError, Transition};
 use crate::clock::Clock;
 use crate::ids::{LetterId, TenantId};
 
@@ -33,6 +33,9 @@ const INLINE_OCTETS: usize = 256 << 10;
 /// Letters moved at one tick.
 const MOVED_AT_ONCE: usize = 500;
 const TICK: Duration = Duration::from_secs(1);
+/// Letters that a search looks at under one lock, and how often in one call.
+const SIFTED: usize = 20_000;
+const SIFTED_PAGES: usize = 10;
 
 /// How the store is set up.
 #[derive(Debug, Clone, Copy)]
@@ -410,6 +413,25 @@ impl Store for LocalStore {
             found.extend(ids.into_iter().filter_map(|id| self.find(id)));
         }
         found
+    }
+
+    fn sift(&self, sieve: &Sieve, after: Option<LetterId>, limit: usize) -> Sifted {
+        let mut sifted = Sifted { records: Vec::new(), next: after };
+        // Not much longer than a page, so that who filters further can stop; never long under the lock.
+        for _ in 0..SIFTED_PAGES {
+            let wanted = limit - sifted.records.len();
+            let (ids, last) = self.table.lock().sift(sieve, sifted.next, (wanted, SIFTED));
+            sifted.next = last;
+            for id in ids {
+                let Some(record) = self.find(id) else { continue };
+                self.table.lock().learn(&record);
+                sifted.records.push(record);
+            }
+            if last.is_none() || sifted.records.len() >= limit {
+                break;
+            }
+        }
+        sifted
     }
 
     fn agenda(&self, after: Option<LetterId>, limit: usize) -> Vec<Agenda> {

@@ -22,6 +22,8 @@ mod recover;
 #[cfg(test)]
 mod samples;
 pub mod shelf;
+mod sieve;
+pub mod sled_copy;
 mod summary;
 pub(crate) mod table;
 mod traffic;
@@ -42,6 +44,7 @@ pub use local::{LocalStore, Settings};
 pub use recover::{DamagedRecord, Recovery};
 #[cfg(test)]
 pub(crate) use samples::sample_letter;
+pub use sieve::{Sieve, Sifted};
 pub use table::{Agenda, Waits};
 
 /// Where a recipient of a queued letter stands. Exactly one of these at every moment.
@@ -215,6 +218,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Every letter still queued, oldest first, in pages: those after `after`, at most `limit`.
     fn scan(&self, after: Option<LetterId>, limit: usize) -> Vec<LetterRecord>;
+
+    /// Letters after `after` that may be looked for, at most `limit`. It may stop earlier; `next` says where to go on.
+    fn sift(&self, sieve: &Sieve, after: Option<LetterId>, limit: usize) -> Sifted {
+        let page = self.scan(after, limit);
+        let next = page.last().map(|record| record.id);
+        Sifted { records: page.into_iter().filter(|record| sieve.may_want(record)).collect(), next }
+    }
 
     /// When something is to be done about every letter still queued, oldest first, in pages as [`Store::scan`].
     fn agenda(&self, after: Option<LetterId>, limit: usize) -> Vec<Agenda>;

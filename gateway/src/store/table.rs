@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::record::{self, Entry};
+use super::sieve::{Mask, Sieve};
 pub use super::summary::{Agenda, Location, Position, Summary, Waits};
 use super::{LetterRecord, Transition};
 use crate::clock::Timestamp;
@@ -32,6 +33,8 @@ struct Live {
     loaded: Option<Box<Loaded>>,
     /// Has the index heard of it?
     indexed: bool,
+    /// For searches.
+    mask: Mask,
 }
 
 /// What the table knows of a letter's record.
@@ -129,7 +132,7 @@ impl Table {
     /// Puts a letter of the index in, at the start.
     pub fn restore(&mut self, id: LetterId, summary: Summary) {
         self.count(&summary.location, true);
-        self.letters.insert(id, Live { summary, loaded: None, indexed: true });
+        self.letters.insert(id, Live { summary, loaded: None, indexed: true, mask: Mask::default() });
     }
 
     /// Takes in what recovery read, while this table already took new letters: their ids are all new.
@@ -210,8 +213,8 @@ impl Table {
         let hot = hot.filter(|hot| self.hot_octets + hot.len() <= self.hot_budget);
         self.hot_octets += hot.as_ref().map_or(0, Bytes::len);
         self.count(&location, true);
-        let summary = Summary::of(&record, location);
-        self.letters.insert(id, Live { summary, loaded: Some(Box::new(Loaded { record, hot })), indexed });
+        let (summary, mask) = (Summary::of(&record, location), Mask::of(&record));
+        self.letters.insert(id, Live { summary, loaded: Some(Box::new(Loaded { record, hot })), indexed, mask });
         self.dirty.insert(id);
     }
 
@@ -289,6 +292,35 @@ impl Table {
         use std::ops::Bound;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.letters.range((from, Bound::Unbounded))
+    }
+
+    /// Letters after `after` that get through `sieve`, at most `limit` of the next `most`; and the last that was looked at.
+    pub(super) fn sift(
+        &self,
+        sieve: &Sieve,
+        after: Option<LetterId>,
+        (limit, most): (usize, usize),
+    ) -> (Vec<LetterId>, Option<LetterId>) {
+        let (mut found, mut last) = (Vec::new(), None);
+        for (id, live) in self.from(after).take(most) {
+            last = Some(*id);
+            if sieve.lets_through(*id, &live.summary, live.mask) {
+                found.push(*id);
+                if found.len() == limit {
+                    break;
+                }
+            }
+        }
+        (found, last)
+    }
+
+    /// Keeps the mask of a letter that was read.
+    pub(super) fn learn(&mut self, record: &LetterRecord) {
+        if let Some(live) = self.letters.get_mut(&record.id)
+            && live.mask.is_unknown()
+        {
+            live.mask = Mask::of(record);
+        }
     }
 
     /// When something is to be done about letters after `after`, oldest letter first.

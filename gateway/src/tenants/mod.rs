@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::TenantId;
-use crate::message::DomainName;
+use crate::message::{DomainName, Mailbox};
 use crate::redact;
 use crate::sign::TlsLevel;
 
@@ -55,6 +55,8 @@ pub struct TenantPolicy {
     pub subdomains: bool,
     /// Where MAIL FROM is rewritten to, so that SPF aligns.
     pub return_path: Option<DomainName>,
+    /// Mail to this address is a post for its help center.
+    pub posts_address: Option<Mailbox>,
     /// Redaction.
     pub redaction: Option<redact::Policy>,
     /// The least TLS for its mail.

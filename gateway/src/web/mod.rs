@@ -34,6 +34,7 @@ mod second_factor;
 pub mod settings;
 pub mod site;
 pub mod state;
+pub mod suppressions;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -65,6 +66,7 @@ pub fn table() -> Vec<Route> {
         domains::routes(),
         mail::routes(),
         people::ROUTES.to_vec(),
+        suppressions::ROUTES.to_vec(),
         audit::ROUTES.to_vec(),
         overview::ROUTES.to_vec(),
         posts::ROUTES.to_vec(),

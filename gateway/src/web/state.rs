@@ -14,6 +14,7 @@ use crate::admin::Problem;
 use crate::admin::server::AdminState;
 use crate::clock::Clock;
 use crate::posts::Posts;
+use crate::returns::Suppressions;
 use crate::tenants::{Directory, Registry};
 use crate::threads::Processors;
 
@@ -29,6 +30,8 @@ pub struct Rooms {
     pub accounts: Arc<Accounts>,
     /// Posts for help centers.
     pub posts: Arc<Posts>,
+    /// Who gets no more mail.
+    pub suppressions: Arc<Suppressions>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where passwords are hashed.

@@ -30,7 +30,9 @@ use crate::ids::TenantId;
 use crate::message::{DomainName, Letter, Mailbox, Received};
 use crate::pipeline::AcceptError;
 use crate::posts::{self, NoClassifier, Posts};
+use crate::returns::Suppressions;
 use crate::store::journal::TenantKeys;
+use crate::store::ledger::MemoryLedger;
 use crate::tenants::Registry;
 use crate::threads::Processors;
 
@@ -79,6 +81,11 @@ fn posts(dir: &std::path::Path, registry: &Arc<Registry>, clock: &Arc<ManualCloc
     Posts::open(dir, keys, Arc::new(NoClassifier), clock.clone(), posts::Settings::default()).unwrap().0
 }
 
+fn suppressions(registry: &Registry, clock: &Arc<ManualClock>) -> Arc<Suppressions> {
+    let ledger = Arc::new(MemoryLedger::default());
+    Suppressions::open(ledger, registry.derived_key(b"test"), clock.clone()).unwrap()
+}
+
 impl House {
     pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -97,6 +104,7 @@ impl House {
             checks: Arc::new(NoChecks),
             accounts: Arc::new(accounts),
             posts: posts(dir.path(), &registry, &clock),
+            suppressions: suppressions(&registry, &clock),
             clock: clock.clone() as Arc<dyn Clock>,
             processors: Processors::all(),
             settings: super::settings::WebSettings::default(),

@@ -12,18 +12,23 @@ use waxseal::clock::Timestamp;
 use waxseal::config::{Config, SecretRef};
 use waxseal::ids::{LetterId, SessionId, TenantId};
 use waxseal::message::DomainName;
+use waxseal::smtp::addressees::Anybody;
 use waxseal::smtp::auth::{AuthRefusal, Verdict};
 use waxseal::smtp::budget::Budget;
-use waxseal::smtp::session::{Channel, Inadmissible, Next, Rules, Session, Timeout};
+use waxseal::smtp::session::{Channel, Inadmissible, Next, Rules, Service, Session, Timeout};
 use waxseal::tenants::{Credential, ScramKeys};
 
-static RULES: LazyLock<Arc<Rules>> = LazyLock::new(|| {
+fn rules(service: Service) -> Arc<Rules> {
     let hostname: DomainName = "mx1.relay.example".parse().expect("a name");
     let kek = SecretRef::Env("KEK".to_owned());
     let mut limits = Config::with_defaults(hostname.clone(), PathBuf::from("data"), kek).limits;
     limits.message_size = 64 * 1024;
-    Arc::new(Rules { hostname, limits, budget: Budget::new(1 << 20) })
-});
+    let addressees = Arc::new(Anybody);
+    Arc::new(Rules { service, addressees, hostname, limits, budget: Budget::new(1 << 20) })
+}
+
+static SUBMISSION: LazyLock<Arc<Rules>> = LazyLock::new(|| rules(Service::Submission));
+static RECEPTION: LazyLock<Arc<Rules>> = LazyLock::new(|| rules(Service::Reception { tls_required: false }));
 
 fn keys() -> ScramKeys {
     ScramKeys { salt: b"salt".to_vec(), iterations: 4096, stored_key: [1; 32], server_key: [2; 32] }
@@ -65,7 +70,8 @@ fuzz_target!(|input: (u64, Vec<u8>)| {
     };
     let mut out = Vec::new();
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let mut session = Session::new(RULES.clone(), SessionId::default(), client, channel, &mut out);
+    let rules = if choose(4) == 0 { &*RECEPTION } else { &*SUBMISSION };
+    let mut session = Session::new(rules.clone(), SessionId::default(), client, channel, &mut out);
     let now = Timestamp::from_millis(1_000_000);
     let (mut start, mut end) = (0, 0);
     for _ in 0..10_000 {
@@ -101,7 +107,7 @@ fuzz_target!(|input: (u64, Vec<u8>)| {
             }
             Next::Submit(submission) => {
                 let message = submission.letter.message();
-                assert!(message.len() <= RULES.limits.message_size);
+                assert!(message.len() <= rules.limits.message_size);
                 for (at, octet) in message.iter().enumerate() {
                     let paired = match octet {
                         b'\n' => at > 0 && message[at - 1] == b'\r',
@@ -112,10 +118,14 @@ fuzz_target!(|input: (u64, Vec<u8>)| {
                 }
                 session.submitted(&Ok(LetterId::new(now)), &mut out);
             }
+            Next::Receive(incoming) => {
+                assert!(incoming.letter.message().len() <= rules.limits.message_size);
+                session.received(&Ok(()), &mut out);
+            }
             Next::Close => break,
         }
     }
     assert_lines(&out);
     drop(session);
-    assert_eq!(RULES.budget.used(), 0, "a session keeps memory after its end");
+    assert_eq!(rules.budget.used(), 0, "a session keeps memory after its end");
 });

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::digest::{CHUNK, Hashed, read};
 use super::manifest::{FileFact, Manifest, Stand};
-use super::{BackupError, CONTROL, INDEX, JOURNAL, failed, files, free_octets, make_folder};
+use super::{BESIDE, BackupError, CONTROL, CopyInto, INDEX, JOURNAL, failed, files, free_octets, make_folder};
 use crate::clock::{Clock, Timestamp};
 use crate::store::LocalStore;
 use crate::tenants::Registry;
@@ -30,13 +30,15 @@ pub fn create(
     hostname: &str,
     data_dir: &Path,
     target: &Path,
+    beside: &[CopyInto<'_>],
 ) -> Result<Made, BackupError> {
     let was_there = prepare(data_dir, target)?;
-    let made = copy(store, registry, clock.now(), hostname, target);
+    let made = copy(store, registry, (clock.now(), hostname), target, beside);
     if made.is_err() {
         // Only what this call wrote: the folder was empty or not there.
-        let parts = [JOURNAL, INDEX].map(|name| target.join(name));
-        let _ = parts.map(std::fs::remove_dir_all);
+        for name in [JOURNAL, INDEX].into_iter().chain(BESIDE) {
+            let _ = std::fs::remove_dir_all(target.join(name));
+        }
         let _ = [CONTROL, "manifest.json.new"].map(|name| std::fs::remove_file(target.join(name)));
         if !was_there {
             let _ = std::fs::remove_dir(target);
@@ -82,9 +84,9 @@ fn prepare(data_dir: &Path, target: &Path) -> Result<bool, BackupError> {
 fn copy(
     store: &LocalStore,
     registry: &Registry,
-    taken: Timestamp,
-    hostname: &str,
+    (taken, hostname): (Timestamp, &str),
     target: &Path,
+    beside: &[CopyInto<'_>],
 ) -> Result<Made, BackupError> {
     let (needed, free) = (store.octets().0, free_octets(target));
     if needed > free {
@@ -105,10 +107,12 @@ fn copy(
     let mut file = Hashed::create(&target.join(CONTROL))?;
     file.write(&control.octets)?;
     facts.push(file.finish(CONTROL)?);
-    for name in files(&index)? {
-        let path = index.join(&name);
-        facts.push(read(&path, &format!("{INDEX}/{name}"), |_| Ok(()))?);
-        std::fs::File::open(&path).and_then(|file| file.sync_all()).map_err(failed("syncing", &path))?;
+    hash_files(target, INDEX, &mut facts)?;
+    for (name, copy_into) in beside {
+        let folder = target.join(name);
+        make_folder(&folder)?;
+        copy_into(&folder).map_err(|problem| BackupError::Beside(name, problem))?;
+        hash_files(target, name, &mut facts)?;
     }
     let stand = Stand {
         taken: taken.to_rfc3339(),
@@ -122,6 +126,17 @@ fn copy(
     manifest.set_seal(&registry.seal_of_backup(&manifest.sealed_octets()?));
     manifest.write(target)?;
     Ok(Made { files: manifest.files.len(), octets: manifest.octets(), stand: manifest.stand })
+}
+
+/// Makes what a database wrote durable, and hashes it.
+fn hash_files(target: &Path, part: &str, facts: &mut Vec<FileFact>) -> Result<(), BackupError> {
+    let folder = target.join(part);
+    for name in files(&folder)? {
+        let path = folder.join(&name);
+        facts.push(read(&path, &format!("{part}/{name}"), |_| Ok(()))?);
+        std::fs::File::open(&path).and_then(|file| file.sync_all()).map_err(failed("syncing", &path))?;
+    }
+    Ok(())
 }
 
 fn copy_segment(store: &LocalStore, number: u64, length: u64, folder: &Path) -> Result<FileFact, BackupError> {

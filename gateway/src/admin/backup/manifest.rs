@@ -10,7 +10,7 @@ use crate::store::table::Position;
 
 const NAME: &str = "manifest.json";
 /// The latest format that this program reads and the one that it writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// One file of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

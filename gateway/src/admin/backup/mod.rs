@@ -8,8 +8,10 @@
 //! something, to restore over data without consent.
 //!
 //! ```text
-//! manifest.json  control.snapshot  journal/<number>.journal  index/…
+//! manifest.json  control.snapshot  journal/<number>.journal  index/…  posts/…  suppressions/…  history/…
 //! ```
+//!
+//! The last three are databases of their own, each of one moment shortly after the queue's.
 
 mod create;
 mod digest;
@@ -35,6 +37,12 @@ pub use verify::{Problem, Verified, verify};
 const CONTROL: &str = "control.snapshot";
 const JOURNAL: &str = "journal";
 const INDEX: &str = "index";
+/// The databases beside control data and queue; in a backup and in the data folder by the same names. A backup of an
+/// earlier program has none of them.
+pub const BESIDE: [&str; 3] = ["posts", "suppressions", "history"];
+
+/// Copies one of [`BESIDE`] into a new folder.
+pub type CopyInto<'a> = (&'static str, &'a dyn Fn(&Path) -> Result<(), String>);
 
 /// Why a backup is not made, read or restored. Nothing has changed then, unless the text says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +98,9 @@ pub enum BackupError {
     /// The queue could not be copied.
     #[error("queue: {0}")]
     Store(#[from] StoreError),
+    /// One of the databases beside them could not be copied.
+    #[error("{0}: {1}")]
+    Beside(&'static str, String),
     /// The operating system refused.
     #[error("{what} {path}: {why}")]
     Io {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::digest::{Hashed, read};
 use super::manifest::{Manifest, Stand};
 use super::verify::digests;
-use super::{BackupError, CONTROL, failed, free_octets, make_folder, sync_tree};
+use super::{BESIDE, BackupError, CONTROL, failed, free_octets, make_folder, sync_tree};
 use crate::clock::Timestamp;
 
 /// The folder in a data folder that is there while a restore is not finished.
@@ -49,14 +49,18 @@ pub fn restore(folder: &Path, data_dir: &Path, now: Timestamp) -> Result<Restore
         // Of a restore that was cut off; its source is the backup.
         std::fs::remove_dir_all(&staging).map_err(failed("removing", &staging))?;
     }
-    for part in PARTS {
+    let parts = parts_of(&manifest);
+    for part in &parts {
         make_folder(&staging.join(part))?;
     }
     sync_tree(&staging)?;
     crate::store::disk::sync_directory(data_dir).map_err(failed("syncing", data_dir))?;
     for file in &manifest.files {
-        let place = if file.name == CONTROL { "control" } else { "queue" };
-        let target = staging.join(place).join(&file.name);
+        let target = match beside(&file.name) {
+            Some(_) => staging.join(&file.name),
+            None if file.name == CONTROL => staging.join("control").join(&file.name),
+            None => staging.join("queue").join(&file.name),
+        };
         if let Some(parent) = target.parent() {
             make_folder(parent)?;
         }
@@ -67,8 +71,8 @@ pub fn restore(folder: &Path, data_dir: &Path, now: Timestamp) -> Result<Restore
         }
     }
     sync_tree(&staging)?;
-    let set_aside = put_aside(data_dir, now)?;
-    for part in PARTS {
+    let set_aside = put_aside(data_dir, &parts, now)?;
+    for part in &parts {
         let from = staging.join(part);
         std::fs::rename(&from, data_dir.join(part)).map_err(failed("renaming", &from))?;
     }
@@ -78,14 +82,26 @@ pub fn restore(folder: &Path, data_dir: &Path, now: Timestamp) -> Result<Restore
     Ok(Restored { stand: manifest.stand, set_aside })
 }
 
-fn put_aside(data_dir: &Path, now: Timestamp) -> Result<Option<PathBuf>, BackupError> {
+/// Which of [`BESIDE`] a file belongs to.
+fn beside(name: &str) -> Option<&'static str> {
+    let (first, _) = name.split_once('/')?;
+    BESIDE.into_iter().find(|part| *part == first)
+}
+
+/// What this backup replaces; of the databases beside the queue those that are in it.
+fn parts_of(manifest: &Manifest) -> Vec<&'static str> {
+    let there = |part: &&'static str| manifest.files.iter().any(|file| beside(&file.name) == Some(part));
+    PARTS.into_iter().chain(BESIDE.into_iter().filter(there)).collect()
+}
+
+fn put_aside(data_dir: &Path, parts: &[&str], now: Timestamp) -> Result<Option<PathBuf>, BackupError> {
     if !holds_data(data_dir) {
         return Ok(None);
     }
     let names = (0..).map(|n| data_dir.join(format!("replaced-{}", now.seconds() + n)));
     let aside = names.into_iter().find(|path| !path.exists()).unwrap_or_else(|| data_dir.join("replaced"));
     make_folder(&aside)?;
-    for part in PARTS {
+    for part in parts {
         let from = data_dir.join(part);
         if from.exists() {
             std::fs::rename(&from, aside.join(part)).map_err(failed("renaming", &from))?;

@@ -64,7 +64,7 @@ impl World {
 
     fn backup(&self) -> PathBuf {
         let target = self.folder.path().join("backup");
-        create(&self.store, &self.registry, &SystemClock, "mx.example", &self.data_dir(), &target).unwrap();
+        create(&self.store, &self.registry, &SystemClock, "mx.example", &self.data_dir(), &target, &[]).unwrap();
         target
     }
 
@@ -156,8 +156,8 @@ async fn a_manifest_that_somebody_wrote_anew_is_told_by_its_seal() {
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("mx.example", "my.example")).unwrap();
     assert!(world.verify(&backup).iter().any(|problem| problem.file == "manifest.json"));
-    std::fs::write(&path, text.replace("\"format\": 1", "\"format\": 2")).unwrap();
-    assert!(matches!(verify(&backup, None, clock()), Err(BackupError::Newer { found: 2, known: 1 })));
+    std::fs::write(&path, text.replace("\"format\": 2", "\"format\": 3")).unwrap();
+    assert!(matches!(verify(&backup, None, clock()), Err(BackupError::Newer { found: 3, known: 2 })));
     std::fs::write(&path, text.replace("control.snapshot", "../control.snapshot")).unwrap();
     assert!(matches!(verify(&backup, None, clock()), Err(BackupError::Damaged(_))));
     std::fs::remove_file(&path).unwrap();
@@ -169,7 +169,7 @@ async fn a_backup_goes_into_a_new_folder_outside_of_the_data_and_needs_its_own_k
     let world = World::new();
     world.accept(1).await;
     let make = |target: &Path| {
-        create(&world.store, &world.registry, &SystemClock, "mx.example", &world.data_dir(), target).map(|_| ())
+        create(&world.store, &world.registry, &SystemClock, "mx.example", &world.data_dir(), target, &[]).map(|_| ())
     };
     let backup = world.backup();
     assert!(matches!(make(&backup), Err(BackupError::NotEmpty(_))));

@@ -1,8 +1,8 @@
 //! What the scheduler is made of and what it asks of other rooms.
 
 use super::{
-    Arc, Clock, Destination, DestinationLimits, DomainName, Duration, Evidence, LetterRecord, Mailbox, NewLetter,
-    NoticeKind, Outcome, RetryPolicy, ReversePath, Store, TlsLevel, Transaction, async_trait,
+    Arc, Clock, Destination, DestinationLimits, DomainName, Duration, Event, Evidence, LetterRecord, Mailbox,
+    NewLetter, NoticeKind, Outcome, RetryPolicy, ReversePath, Store, TlsLevel, Transaction, async_trait,
 };
 
 /// What delivers. Implemented by `deliver::Courier`; a pretend one serves tests.
@@ -32,6 +32,8 @@ pub trait Sender: Send + Sync + 'static {
     fn return_path(&self, record: &LetterRecord, recipient: u32) -> Option<ReversePath>;
     /// The TLS level that the tenant asks for.
     fn tls(&self, record: &LetterRecord) -> TlsLevel;
+    /// Something happened to a letter, and is durable.
+    fn happened(&self, _record: &LetterRecord, _events: &[Event]) {}
     /// The tenant's name, for events.
     fn tenant_name(&self, record: &LetterRecord) -> String;
 }

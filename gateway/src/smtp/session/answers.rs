@@ -3,6 +3,7 @@
 use super::{Awaited, Channel, Exchange, Inadmissible, Session, State};
 use crate::ids::LetterId;
 use crate::pipeline::AcceptError;
+use crate::smtp::addressees::ReceiveError;
 use crate::smtp::auth::Verdict;
 use crate::smtp::line::LineReader;
 use crate::smtp::reply::Reply;
@@ -52,6 +53,18 @@ impl Session {
                     self.state = State::Ready(peer);
                 }
             },
+            state => self.state = state,
+        }
+    }
+
+    /// The answer to `Next::Receive`.
+    pub fn received(&mut self, answer: &Result<(), ReceiveError>, out: &mut Vec<u8>) {
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Waiting(Awaited::Acceptance(peer, _share)) => {
+                let taken = || Reply::good(250, "2.0.0", "taken");
+                self.say(&answer.as_ref().map_or_else(Reply::from, |()| taken()), out);
+                self.state = State::Ready(peer);
+            }
             state => self.state = state,
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{Awaited, Channel, Draft, Next, Peer, Session, State};
+use super::{Awaited, Channel, Draft, Next, Peer, Service, Session, State};
 use crate::clock::Timestamp;
 use crate::message::{BodyKind, Envelope, Mailbox, Recipient, ReversePath};
 use crate::smtp::command::{Command, Path, SyntaxError};
@@ -26,9 +26,14 @@ impl Session {
             Command::Ehlo(name) => self.hello(state, name, true, out),
             Command::Helo(name) => self.hello(state, name, false, out),
             Command::StartTls => return self.start_tls(state, more, out),
+            Command::Auth { .. } if self.rules.service != Service::Submission => {
+                self.state = state;
+                let text = "AUTH is not served here: this listener takes mail for its own addresses only";
+                self.fault(&Reply::refusal(502, "5.5.1", "not-served", text), out);
+            }
             Command::Auth { mechanism, initial } => return self.auth(state, mechanism, initial, out),
             Command::Mail { path, parameters } => return self.mail(state, path, parameters, now, out),
-            Command::Rcpt { path, parameters, ascii } => self.rcpt(state, path, parameters, ascii, out),
+            Command::Rcpt { path, parameters, ascii } => self.rcpt(state, path, (parameters, ascii), now, out),
             Command::Data => self.data(state, out),
             Command::Bdat { size, last } => self.bdat(state, size, last),
             Command::Rset => {
@@ -100,6 +105,7 @@ impl Session {
         );
         list.push_str(match self.channel {
             Channel::BeforeTls => "250-STARTTLS\r\n",
+            _ if self.rules.service != Service::Submission => "",
             Channel::Loopback => "250-AUTH PLAIN LOGIN SCRAM-SHA-256\r\n",
             // RFC 8689 §2: REQUIRETLS is offered under TLS only.
             Channel::Tls(_) => "250-AUTH PLAIN LOGIN SCRAM-SHA-256\r\n250-REQUIRETLS\r\n",
@@ -140,8 +146,8 @@ impl Session {
     fn authority(&self, state: &State) -> Result<(), Reply> {
         match state {
             State::Unknown => Err(ehlo_first()),
-            _ if self.channel == Channel::BeforeTls => Err(tls_first()),
-            State::Ready(Peer { credential: None, .. }) => {
+            _ if self.channel == Channel::BeforeTls && self.rules.service.needs_tls() => Err(tls_first()),
+            State::Ready(Peer { credential: None, .. }) if self.rules.service == Service::Submission => {
                 Err(Reply::refusal(530, "5.7.0", "auth-required", "authentication required - sign in with AUTH first"))
             }
             _ => Ok(()),
@@ -158,9 +164,9 @@ impl Session {
     ) -> Option<Next> {
         let refused = self.authority(&state).err();
         let (peer, credential) = match (refused, state) {
-            (None, State::Ready(peer @ Peer { credential: Some(_), .. })) => {
+            (None, State::Ready(peer)) => {
                 let credential = peer.credential.clone();
-                (peer, credential?)
+                (peer, credential)
             }
             (refused, state) => {
                 self.state = state;
@@ -169,7 +175,7 @@ impl Session {
                 return None;
             }
         };
-        if !credential.usable(self.client, now) {
+        if credential.as_ref().is_some_and(|credential| !credential.usable(self.client, now)) {
             self.credential_gone(peer, out);
             return None;
         }
@@ -181,7 +187,7 @@ impl Session {
         }
         match self.draft(&peer, credential, path, parameters) {
             Ok(draft) => {
-                let next = Next::Admit { credential: Arc::clone(&draft.credential), size: draft.announced };
+                let next = Next::Admit { credential: draft.credential.clone(), size: draft.announced };
                 self.state = State::Waiting(Awaited::Admission(peer, Box::new(draft)));
                 Some(next)
             }
@@ -196,7 +202,7 @@ impl Session {
     fn draft(
         &self,
         peer: &Peer,
-        credential: Arc<crate::tenants::Credential>,
+        credential: Option<Arc<crate::tenants::Credential>>,
         path: Path,
         parameters: MailParameters,
     ) -> Result<Draft, Reply> {
@@ -232,7 +238,14 @@ impl Session {
         Ok(Draft { credential, envelope, announced, share })
     }
 
-    fn rcpt(&mut self, state: State, path: Path, parameters: RcptParameters, ascii: bool, out: &mut Vec<u8>) {
+    fn rcpt(
+        &mut self,
+        state: State,
+        path: Path,
+        (parameters, ascii): (RcptParameters, bool),
+        now: Timestamp,
+        out: &mut Vec<u8>,
+    ) {
         let refused = self.authority(&state).err();
         let (peer, mut draft) = match (refused, state) {
             (None, State::Mail(peer, draft)) => (peer, draft),
@@ -251,10 +264,11 @@ impl Session {
         } else if parameters.any && !peer.extended {
             Err(Reply::refusal(555, "5.5.4", "parameter", "parameters need EHLO, not HELO"))
         } else {
-            self.forward_path(path).map(|address| {
+            self.forward_path(path).and_then(|address| {
+                self.rules.addressees.wanted(draft.credential.as_deref(), &address, now)?;
                 let RcptParameters { notify, original, .. } = parameters;
                 draft.envelope.recipients.push(Recipient { address, original, notify });
-                Reply::good(250, "2.1.5", "recipient ok")
+                Ok(Reply::good(250, "2.1.5", "recipient ok"))
             })
         };
         self.state = State::Mail(peer, draft);

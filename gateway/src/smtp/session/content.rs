@@ -4,6 +4,7 @@ use super::{Awaited, Channel, Draft, Next, Peer, Session, State};
 use crate::message::Letter;
 use crate::pipeline::Submission;
 use crate::sign::TraceFacts;
+use crate::smtp::addressees::Incoming;
 use crate::smtp::chunk::ChunkReader;
 use crate::smtp::content::{Content, ContentFault};
 use crate::smtp::data::DataReader;
@@ -131,13 +132,21 @@ impl Session {
         };
         let Draft { credential, envelope, .. } = draft;
         self.state = State::Waiting(Awaited::Acceptance(peer, share));
-        Some(Next::Submit(Box::new(Submission { credential, letter: Letter::new(envelope, octets), trace })))
+        let letter = Letter::new(envelope, octets);
+        Some(match credential {
+            Some(credential) => Next::Submit(Box::new(Submission { credential, letter, trace })),
+            None => Next::Receive(Box::new(Incoming { letter, trace })),
+        })
     }
 
-    /// The word behind `with` in `Received` (RFC 3848, RFC 6531 §4.3). Mail without AUTH does not come this far.
+    /// The word behind `with` in `Received` (RFC 3848, RFC 6531 §4.3).
     fn protocol(&self, peer: &Peer, smtputf8: bool) -> &'static str {
         match (&self.channel, peer.extended, smtputf8) {
             (_, false, _) => "SMTP",
+            (Channel::Tls(_), true, false) if peer.credential.is_none() => "ESMTPS",
+            (Channel::Tls(_), true, true) if peer.credential.is_none() => "UTF8SMTPS",
+            (_, true, false) if peer.credential.is_none() => "ESMTP",
+            (_, true, true) if peer.credential.is_none() => "UTF8SMTP",
             (Channel::Tls(_), true, false) => "ESMTPSA",
             (Channel::Tls(_), true, true) => "UTF8SMTPSA",
             (_, true, false) => "ESMTPA",

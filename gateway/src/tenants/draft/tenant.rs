@@ -6,7 +6,7 @@ use waxseal_keys::sealing::DataKey;
 
 use super::{Draft, NEXT_TENANT, tenant_key};
 use crate::ids::TenantId;
-use crate::message::DomainName;
+use crate::message::{DomainName, Mailbox};
 use crate::redact;
 use crate::store::control::{ControlError, Namespace};
 use crate::tenants::error::RegistryError;
@@ -92,23 +92,35 @@ impl Draft<'_> {
             check_redaction(redaction)?;
         }
         if let Some(return_path) = &policy.return_path {
-            self.check_return_path(tenant.id, return_path)?;
+            self.check_place("return_path", tenant.id, return_path)?;
+        }
+        if let Some(address) = &policy.posts_address {
+            self.check_place("posts_address", tenant.id, address.domain())?;
+            self.check_posts_address(tenant.id, address)?;
         }
         self.write_tenant(Tenant { policy, ..Tenant::clone(&tenant) })?;
         self.say(format!("set the policy of tenant {name}"));
         Ok(())
     }
 
-    /// A return path may be the tenant's own or nobody's (the platform's, say), never another tenant's.
-    fn check_return_path(&self, tenant: TenantId, return_path: &DomainName) -> Result<(), RegistryError> {
-        let foreign =
-            self.directory.domains().find(|domain| domain.tenant != tenant && return_path.is_within(&domain.name));
+    /// Two tenants with one address would share their posts.
+    fn check_posts_address(&self, tenant: TenantId, address: &Mailbox) -> Result<(), RegistryError> {
+        let same = |known: &Mailbox| known.to_string().eq_ignore_ascii_case(&address.to_string());
+        let mut others = self.directory.tenants().filter(|other| other.id != tenant);
+        match others.find(|other| other.policy.posts_address.as_ref().is_some_and(same)) {
+            Some(other) => {
+                Err(RegistryError::Policy(format!("posts_address {address} is tenant {}'s already", other.name)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What a policy names may be the tenant's own or nobody's (the platform's, say), never another tenant's.
+    fn check_place(&self, key: &str, tenant: TenantId, place: &DomainName) -> Result<(), RegistryError> {
+        let foreign = self.directory.domains().find(|domain| domain.tenant != tenant && place.is_within(&domain.name));
         foreign.map_or(Ok(()), |domain| {
             let owner = self.directory.tenant_name(domain.tenant).unwrap_or_default();
-            Err(RegistryError::Policy(format!(
-                "return_path {return_path} lies within {}, a domain of tenant {owner}",
-                domain.name
-            )))
+            Err(RegistryError::Policy(format!("{key} {place} lies within {}, a domain of tenant {owner}", domain.name)))
         })
     }
 }

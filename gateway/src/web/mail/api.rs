@@ -4,12 +4,13 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::routing::{get, post};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{STATES, act, find, list, view};
+use super::{STATES, act, list, look, view};
 use crate::admin::server::json;
-use crate::admin::view::{LetterView, QueuePage, RecipientView};
+use crate::admin::view::{LetterView, QueuePage};
 use crate::admin::{Problem, QueueActionReport, QueueFilter};
+use crate::history::Timeline;
 use crate::ids::LetterId;
 use crate::web::caller::Caller;
 use crate::web::route::{CHANGE_MAIL, Route, SEE_MAIL};
@@ -76,51 +77,11 @@ async fn queue(State(state): State<WebState>, caller: Caller, Query(wanted): Que
 }
 
 async fn message(State(state): State<WebState>, caller: Caller, Path(id): Path<String>) -> Answer<LetterView> {
-    Ok(Json(view(&state, &find(&state, &caller, &id)?)))
+    Ok(Json(look(&state, &caller, &id).await?.0))
 }
 
-/// Something that happened to a letter, or will.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct LetterEvent {
-    /// When, in RFC 3339.
-    pub(super) at: String,
-    /// `accepted`, `attempt`, `next-attempt`, `expiry`.
-    pub(super) event: &'static str,
-    /// Whose, where it is about one recipient.
-    pub(super) recipient: Option<RecipientView>,
-    /// Is it still to come?
-    pub(super) ahead: bool,
-}
-
-/// What the store knows of a letter, in the order of time. Of attempts it keeps the last; all of them are events.
-pub(super) fn timeline(letter: &LetterView) -> Vec<LetterEvent> {
-    let mut events =
-        vec![LetterEvent { at: letter.accepted.clone(), event: "accepted", recipient: None, ahead: false }];
-    let waits = |recipient: &RecipientView| STATES.contains(&recipient.state.as_str());
-    for recipient in &letter.recipients {
-        let of = |at: &str, event, ahead| LetterEvent {
-            at: at.to_owned(),
-            event,
-            recipient: Some(recipient.clone()),
-            ahead,
-        };
-        if let Some(last) = &recipient.last {
-            events.push(of(&last.at, "attempt", false));
-        }
-        if let Some(next) = &recipient.next_attempt {
-            events.push(of(next, "next-attempt", true));
-        }
-    }
-    if letter.recipients.iter().any(waits) {
-        events.push(LetterEvent { at: letter.expires.clone(), event: "expiry", recipient: None, ahead: true });
-    }
-    // RFC 3339 in one zone and with one number of digits sorts as text.
-    events.sort_by(|a, b| (a.ahead, &a.at).cmp(&(b.ahead, &b.at)));
-    events
-}
-
-async fn events(State(state): State<WebState>, caller: Caller, Path(id): Path<String>) -> Answer<Vec<LetterEvent>> {
-    Ok(Json(timeline(&view(&state, &find(&state, &caller, &id)?))))
+async fn events(State(state): State<WebState>, caller: Caller, Path(id): Path<String>) -> Answer<Timeline> {
+    Ok(Json(look(&state, &caller, &id).await?.1.timeline))
 }
 
 #[derive(Debug, Default, Deserialize)]

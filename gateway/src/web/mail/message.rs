@@ -5,11 +5,12 @@ use axum::extract::{Form, Path, Query, State};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
-use super::api::{LetterEvent, timeline};
-use super::{MailWords, STATES, act, find, sign, view};
-use crate::admin::view::{LetterView, RecipientView};
+use super::{MailWords, act, look, sign};
+use crate::admin::view::{LetterView, WhyView};
 use crate::clock::Timestamp;
+use crate::history::Step;
 use crate::observe::EvidenceView;
+use crate::returns::Again;
 use crate::web::caller::Caller;
 use crate::web::language::fill;
 use crate::web::page::{Layout, PageResult, see_other, show};
@@ -23,16 +24,20 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 struct RecipientRow {
-    recipient: RecipientView,
+    address: String,
+    attempts: Option<u16>,
     state: (&'static str, &'static str, &'static str),
     next: Option<(String, String)>,
     why: Option<String>,
     answer: Option<String>,
     tls: Option<String>,
+    category: Option<String>,
+    steps: Vec<StepRow>,
 }
 
-struct Step {
+struct StepRow {
     at: (String, String),
+    event: &'static str,
     text: String,
     ahead: bool,
 }
@@ -46,7 +51,6 @@ struct MessagePage {
     accepted: (String, String),
     expires: (String, String),
     size: String,
-    steps: Vec<Step>,
     recipients: Vec<RecipientRow>,
     may_act: bool,
     done: Option<String>,
@@ -80,18 +84,47 @@ fn tls(evidence: &EvidenceView, words: &MailWords) -> Option<String> {
     })
 }
 
-fn step(event: &LetterEvent, layout: &Layout, words: &MailWords) -> Step {
-    let address = event.recipient.as_ref().map(|recipient| recipient.address.clone()).unwrap_or_default();
-    let text = match event.event {
-        "accepted" => words.event_accepted.to_owned(),
-        "next-attempt" => format!("{}: {address}", words.event_next),
-        "expiry" => words.event_expiry.to_owned(),
-        _ => {
-            let last = event.recipient.as_ref().and_then(|recipient| recipient.last.as_ref());
-            format!("{address}: {}", fill(words.event_attempt, &[&last.map(answer).unwrap_or_default()]))
-        }
+fn event(name: &str, words: &MailWords) -> &'static str {
+    match name {
+        "accepted" => words.event_accepted,
+        "redacted" => words.event_redacted,
+        "signed" => words.event_signed,
+        "returned" => words.event_returned,
+        "next-attempt" => words.event_next,
+        "expiry" => words.event_expiry,
+        state => words.state(state),
+    }
+}
+
+fn step(step: &Step, layout: &Layout, words: &MailWords) -> StepRow {
+    // The words of "expiry" say it all; the others have their facts, which are names and servers' words.
+    let text = if step.event == "expiry" { String::new() } else { step.text.clone() };
+    StepRow { at: shown(&step.at, layout), event: event(&step.event, words), text, ahead: step.ahead }
+}
+
+fn category(evidence: &EvidenceView, words: &MailWords) -> Option<String> {
+    let class = evidence.class.as_ref()?;
+    let again = match class.again {
+        Again::Yes => words.again_yes,
+        Again::AfterRepair => words.again_repair,
+        Again::Never => words.again_never,
     };
-    Step { at: shown(&event.at, layout), text, ahead: event.ahead }
+    Some(format!("{} - {again}", class.category.name()))
+}
+
+fn row(why: &WhyView, layout: &Layout, words: &MailWords) -> RecipientRow {
+    let (class, mark) = sign(&why.state);
+    RecipientRow {
+        address: why.recipient.clone(),
+        attempts: Some(why.attempts).filter(|attempts| *attempts > 0),
+        state: (class, mark, words.state(&why.state)),
+        next: why.next_attempt.as_deref().map(|at| shown(at, layout)),
+        why: Some(why.reason.clone()).filter(|why| !why.is_empty()),
+        answer: why.last.as_ref().map(answer),
+        tls: why.last.as_ref().and_then(|last| tls(last, words)),
+        category: why.last.as_ref().and_then(|last| category(last, words)),
+        steps: why.timeline.iter().map(|one| step(one, layout, words)).collect(),
+    }
 }
 
 fn shown(at: &str, layout: &Layout) -> (String, String) {
@@ -105,35 +138,18 @@ async fn page(
     Path(id): Path<String>,
     Query(told): Query<Told>,
 ) -> PageResult {
-    let record = find(&state, &caller, &id)?;
-    let letter = view(&state, &record);
+    let (letter, known) = look(&state, &caller, &id).await?;
     let words = MailWords::of(layout.language);
-    let reasons = state.rooms.admin.queue.why(record.id).unwrap_or_default();
-    let row = |recipient: &RecipientView| {
-        let waits = STATES.contains(&recipient.state.as_str());
-        let why = reasons.iter().find(|why| waits && why.recipient == recipient.address).map(|why| why.reason.clone());
-        let (class, mark) = sign(&recipient.state);
-        RecipientRow {
-            state: (class, mark, words.state(&recipient.state)),
-            next: recipient.next_attempt.as_deref().map(|at| shown(at, &layout)),
-            why: why.or_else(|| recipient.reason.clone()).filter(|why| !why.is_empty()),
-            answer: recipient.last.as_ref().map(answer),
-            tls: recipient.last.as_ref().and_then(|last| tls(last, words)),
-            recipient: recipient.clone(),
-        }
-    };
-    let recipients = letter.recipients.iter().map(row).collect();
-    let steps = timeline(&letter).iter().map(|event| step(event, &layout, words)).collect();
+    let recipients = known.whys().iter().map(|why| row(why, &layout, words)).collect();
     let done =
         told.done.map(|count| if count == 0 { words.no_effect.to_owned() } else { fill(words.acted, &[&count]) });
     show(&MessagePage {
         words,
-        accepted: layout.moment(record.accepted),
-        expires: layout.moment(record.expires),
+        accepted: shown(&letter.accepted, &layout),
+        expires: shown(&letter.expires, &layout),
         size: fill(words.octets, &[&letter.size]),
-        steps,
         recipients,
-        may_act: caller.may(record.tenant, &[Role::Owner, Role::Admin]),
+        may_act: letter.queued && caller.may(known.tenant, &[Role::Owner, Role::Admin]),
         done,
         letter,
         layout,
@@ -154,8 +170,6 @@ async fn act_on(
     Form(doing): Form<Doing>,
 ) -> PageResult {
     let report = act(&state, &caller, &id, &doing.action, &doing.reason, false).await?;
-    // A letter whose last recipient is done has left the queue, and its page with it.
-    let there = find(&state, &caller, &id).is_ok();
     let path = format!("/messages/{}?done={}", crate::admin::client::segment(&id), report.recipients);
-    Ok(see_other(if there { &path } else { "/queue" }))
+    Ok(see_other(&path))
 }

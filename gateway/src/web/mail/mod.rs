@@ -9,8 +9,8 @@ use super::role::Reach;
 use super::route::Route;
 use super::state::{WebState, blocking};
 use crate::admin::view::LetterView;
-use crate::admin::{Problem, QueueFilter};
-use crate::ids::LetterId;
+use crate::admin::{Known, Problem, QueueFilter};
+use crate::ids::{LetterId, TenantId};
 use crate::store::LetterRecord;
 use crate::words;
 
@@ -39,11 +39,12 @@ words! {
         bounced: "bounced" | "不達",
         expired: "expired" | "期限切れ",
         dropped: "dropped" | "破棄",
+        unknown: "unknown" | "不明",
         domain: "Recipient domain" | "宛先ドメイン",
         recipient: "Recipient" | "宛先アドレス",
         filter: "Filter" | "絞り込む",
         nothing: "Nothing waits here." | "待機中のメッセージはありません。",
-        nothing_matches: "Nothing matches. Delivered and bounced mail is not in the queue any more: its end is in the events." | "該当するメッセージはありません。配送済み・不達のメッセージはキューに残らず、イベントログに記録されています。",
+        nothing_matches: "Nothing matches. Delivered and bounced mail is not in the queue any more: its id still opens its page." | "該当するメッセージはありません。配送済み・不達のメッセージはキューに残りませんが、IDで個別ページを開けます。",
         and_more: "and {} more" | "ほか{}件",
         size: "Size" | "サイズ",
         octets: "{} octets" | "{}バイト",
@@ -60,10 +61,16 @@ words! {
         tls_yes: "encrypted, {}" | "暗号化あり({})",
         tls_verified: "encrypted and verified, {}" | "暗号化・検証済み({})",
         tls_no: "not encrypted" | "暗号化なし",
-        event_accepted: "accepted and sealed" | "受付・署名・保存済み",
-        event_attempt: "attempt: {}" | "試行: {}",
+        event_accepted: "accepted" | "受付",
+        event_redacted: "redacted" | "カード番号を伏せ字",
+        event_signed: "signed" | "署名",
+        event_returned: "came back" | "返送・苦情",
         event_next: "next attempt" | "次の試行予定",
         event_expiry: "given up, with a notice to the sender" | "配送を打ち切り、差出人へ通知",
+        again_yes: "trying again helps" | "再試行で解決する見込み",
+        again_repair: "helps after a repair on our side" | "送信側の修正が必要",
+        again_never: "trying again does not help" | "再試行では解決しない",
+        category: "Class" | "分類",
         act: "Act" | "操作",
         reason: "Reason, for the record" | "理由(記録されます)",
         retry: "Attempt now" | "今すぐ再試行",
@@ -86,7 +93,8 @@ impl MailWords {
             "delivered" => self.delivered,
             "bounced" => self.bounced,
             "expired" => self.expired,
-            _ => self.dropped,
+            "dropped" => self.dropped,
+            _ => self.unknown,
         }
     }
 }
@@ -133,10 +141,26 @@ fn find(state: &WebState, caller: &Caller, id: &str) -> Result<LetterRecord, Pro
     })
 }
 
+fn tenant_name(state: &WebState, tenant: TenantId) -> String {
+    state.directory().tenant_name(tenant).map_or_else(|| format!("#{}", tenant.0), str::to_owned)
+}
+
 fn view(state: &WebState, letter: &LetterRecord) -> LetterView {
-    let name =
-        state.directory().tenant_name(letter.tenant).map_or_else(|| format!("#{}", letter.tenant.0), str::to_owned);
-    LetterView::new(letter, name)
+    LetterView::new(letter, tenant_name(state, letter.tenant))
+}
+
+/// A letter within reach with its timelines, whether it waits or has left the queue.
+async fn look(state: &WebState, caller: &Caller, id: &str) -> Result<(LetterView, Known), Problem> {
+    let id: LetterId = id.parse().map_err(|error| Problem::not_found(format!("{error}")))?;
+    let admin = &state.rooms.admin;
+    let gone =
+        || Problem::not_found(format!("no letter {id}: never accepted here, or longer ago than [queue] history"));
+    let known = admin.timeline(id).await?.filter(|known| caller.reach.covers(known.tenant)).ok_or_else(gone)?;
+    if let Some(record) = admin.queue.find(id) {
+        return Ok((view(state, &record), known));
+    }
+    let past = admin.past(id).await?.ok_or_else(gone)?;
+    Ok((LetterView::of_past(id, &past, tenant_name(state, past.tenant)), known))
 }
 
 /// Does a verb to one letter.

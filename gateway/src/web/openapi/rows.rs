@@ -103,6 +103,15 @@ pub(super) const ROWS: &[Row] = &[
     row(POST, "/v1/messages/{id}:release", "Attempts a held letter again."),
     row(POST, "/v1/messages/{id}:bounce", "Gives a letter up, with a notice to its sender."),
     row(POST, "/v1/messages/{id}:drop", "Gives a letter up without a notice."),
+    row(GET, "/v1/suppressions", "Lists addresses that get no more mail.")
+        .asks(&["tenant", "search", "reason", "limit", "after"]),
+    row(
+        POST,
+        "/v1/suppressions",
+        "Adds addresses: {\"entries\": [{\"address\", \"reason\"?, \"source\"?, \"expires\"?}]}.",
+    )
+    .asks(TENANT),
+    row(POST, "/v1/suppressions:remove", "Takes addresses off the list: {\"addresses\"}.").asks(TENANT),
     row(GET, "/v1/domains", "Lists domains by name.").asks(PAGED),
     row(POST, "/v1/domains", "Adds a domain to a tenant: {\"name\", \"tenant\"}."),
     row(GET, "/v1/domains/{domain}", "Shows a domain's records, expected against found, and its keys."),

@@ -36,9 +36,24 @@ struct OfTenant {
     tenant: Option<String>,
 }
 
-fn asked(parts: &Parts) -> Result<Option<String>, Problem> {
+/// The tenant that a request names.
+pub fn asked(parts: &Parts) -> Result<Option<String>, Problem> {
     let query = Query::<OfTenant>::try_from_uri(&parts.uri);
     Ok(query.map_err(|error| Problem::invalid(error.body_text()))?.0.tenant)
+}
+
+/// The tenant of this name, or the only one there is: for the control socket, which reaches every tenant.
+pub fn tenant_of(directory: &Directory, asked: Option<String>) -> Result<TenantId, Problem> {
+    if let Some(name) = asked {
+        let found = directory.tenant_by_name(&name).map(|tenant| tenant.id);
+        return found.ok_or_else(|| Problem::not_found(format!("there is no tenant \"{name}\"")));
+    }
+    let mut all = directory.tenants();
+    match (all.next(), all.next()) {
+        (Some(only), None) => Ok(only.id),
+        (None, _) => Err(Problem::not_found("there is no tenant yet: waxseal tenant add NAME")),
+        _ => Err(Problem::invalid("which tenant? name one with --tenant NAME")),
+    }
 }
 
 impl Desk {
@@ -76,17 +91,7 @@ impl FromRequestParts<PostAdmin> for Desk {
 
     async fn from_request_parts(parts: &mut Parts, state: &PostAdmin) -> Result<Self, Problem> {
         let directory = state.registry.snapshot();
-        let tenant = if let Some(name) = asked(parts)? {
-            let found = directory.tenant_by_name(&name).map(|tenant| tenant.id);
-            found.ok_or_else(|| Problem::not_found(format!("there is no tenant \"{name}\"")))?
-        } else {
-            let mut all = directory.tenants();
-            match (all.next(), all.next()) {
-                (Some(only), None) => only.id,
-                (None, _) => return Err(Problem::not_found("there is no tenant yet: waxseal tenant add NAME")),
-                _ => return Err(Problem::invalid("which tenant? name one with --tenant NAME")),
-            }
-        };
+        let tenant = tenant_of(&directory, asked(parts)?)?;
         Self::new(&state.posts, &directory, tenant, by(&parts.headers))
     }
 }

@@ -4,7 +4,7 @@
 pub mod akismet;
 pub(super) mod api;
 mod control;
-mod desk;
+pub(super) mod desk;
 pub mod form;
 mod rules;
 #[cfg(test)]

@@ -107,6 +107,8 @@ fn body_of(route: &Route, token: &str) -> String {
         "tokens" => json!({ "role": "moderator", "tenant": "bravo" }),
         "networks" => json!({ "networks": ["127.0.0.0/8"] }),
         "domains" => json!({ "name": "new.bravo.example", "tenant": "bravo" }),
+        "suppressions" => json!({ "entries": [{ "address": "x@example.org" }] }),
+        "suppressions:remove" => json!({ "addresses": ["x@example.org"] }),
         "domains/{domain}/keys" => json!({ "algorithm": "ed25519" }),
         _ => return String::new(),
     };
@@ -151,6 +153,7 @@ async fn inventory(house: &House, owner: &str) -> Vec<String> {
         "/v1/users",
         "/v1/tokens",
         "/v1/networks?tenant=bravo",
+        "/v1/suppressions",
         "/v1/domains",
         "/v1/domains/bravo.example/keys",
     ] {

@@ -1,0 +1,95 @@
+//! Where the history lies: a sled database of its own, behind a trait.
+
+use std::path::{Path, PathBuf};
+
+use crate::clock::Timestamp;
+
+const CACHE_OCTETS: u64 = 16 << 20;
+/// sled writes behind by itself; no promise waits for it.
+const FLUSH_MILLIS: u64 = 1_000;
+
+/// The history could not be read or written: the operator's disk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the history: {0}")]
+pub struct HistoryError(String);
+
+/// A key and its value.
+pub type Item = (Vec<u8>, Vec<u8>);
+
+/// The steps.
+pub trait Place: Send + Sync + 'static {
+    /// Every key that begins so, with its value, in order.
+    fn range(&self, prefix: &[u8]) -> Result<Vec<Item>, HistoryError>;
+    /// Writes all of it.
+    fn write(&self, items: Vec<Item>) -> Result<(), HistoryError>;
+    /// Removes the first keys before `bound`, so many at most; true if there may be more.
+    fn remove_before(&self, bound: &[u8], most: usize) -> Result<bool, HistoryError>;
+    /// Copies everything into the new folder `target`, for a backup.
+    fn copy_into(&self, _target: &Path) -> Result<(), String> {
+        Err("this history is not on a disk".to_owned())
+    }
+}
+
+/// In sled.
+pub struct SledPlace(sled::Db);
+
+fn failed(error: &sled::Error) -> HistoryError {
+    HistoryError(error.to_string())
+}
+
+impl SledPlace {
+    /// Opens `path`; the text says why the old one was put aside, if it was.
+    pub fn open(path: &Path, now: Timestamp) -> Result<(Self, Option<String>), HistoryError> {
+        let problem = match Self::try_open(path) {
+            Ok(database) => return Ok((Self(database), None)),
+            Err(problem) => problem,
+        };
+        let aside = path.with_extension(format!("damaged-{}", now.seconds()));
+        std::fs::rename(path, &aside).map_err(|error| HistoryError(format!("{problem}; moving it aside: {error}")))?;
+        let told = format!("{problem}; it was moved to {} and begun anew", aside.display());
+        Ok((Self(Self::try_open(path).map_err(HistoryError)?), Some(told)))
+    }
+
+    /// sled panics on some damage; that is an error like the others here.
+    fn try_open(path: &Path) -> Result<sled::Db, String> {
+        let folder: PathBuf = path.to_owned();
+        let config = sled::Config::new().cache_capacity(CACHE_OCTETS).flush_every_ms(Some(FLUSH_MILLIS));
+        let opening = std::thread::spawn(move || config.path(folder).open());
+        let opened = opening.join().map_err(|_| "sled could not open it".to_owned())?;
+        opened.map_err(|error| error.to_string())
+    }
+}
+
+impl Place for SledPlace {
+    fn range(&self, prefix: &[u8]) -> Result<Vec<Item>, HistoryError> {
+        let item = |item: sled::Result<(sled::IVec, sled::IVec)>| {
+            item.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(|error| failed(&error))
+        };
+        self.0.scan_prefix(prefix).map(item).collect()
+    }
+
+    fn write(&self, items: Vec<Item>) -> Result<(), HistoryError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in items {
+            batch.insert(key, value);
+        }
+        self.0.apply_batch(batch).map_err(|error| failed(&error))
+    }
+
+    fn remove_before(&self, bound: &[u8], most: usize) -> Result<bool, HistoryError> {
+        let mut batch = sled::Batch::default();
+        let mut count = 0;
+        for key in self.0.range(..bound).keys().take(most) {
+            batch.remove(key.map_err(|error| failed(&error))?);
+            count += 1;
+        }
+        if count > 0 {
+            self.0.apply_batch(batch).map_err(|error| failed(&error))?;
+        }
+        Ok(count == most)
+    }
+
+    fn copy_into(&self, target: &Path) -> Result<(), String> {
+        crate::store::sled_copy::copy(&self.0, target)
+    }
+}

@@ -1,0 +1,283 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::deliver::DestinationKind;
+
+fn destination(name: &str) -> Destination {
+    Destination { key: name.to_owned(), kind: DestinationKind::Mx(name.parse().unwrap()), site: None }
+}
+
+fn limits(connections: usize, rate: Option<f64>) -> DestinationLimits {
+    DestinationLimits { connections, messages_per_connection: 100, rate }
+}
+
+fn id(n: u64) -> LetterId {
+    LetterId::from_bytes(u128::from(n).to_be_bytes())
+}
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+const NOW: Timestamp = Timestamp::from_millis(0);
+
+fn share(tenant: u32, stream: MailStream) -> Share {
+    Share { tenant: TenantId(tenant), stream, cost: 1 }
+}
+
+fn job(n: u64) -> Job {
+    Job { id: id(n), recipients: vec![0] }
+}
+
+/// Puts letter `n` of a tenant into a lane.
+fn enqueue(board: &mut Board, n: u64, to: &str, tenant: u32, allowed: DestinationLimits) -> bool {
+    board.set_event(id(n), at(1000));
+    board.enqueue(job(n), &destination(to), share(tenant, MailStream::Bulk), NOW, || allowed)
+}
+
+#[test]
+fn events_come_in_their_order_and_a_letter_has_one() {
+    let mut board = Board::new(10);
+    let (a, b) = (id(1), id(2));
+    board.set_event(a, at(50));
+    board.set_event(b, at(20));
+    board.set_event(a, at(10));
+    assert_eq!(board.due(at(15), 10), [a]);
+    assert_eq!(board.due(at(99), 10), [a, b]);
+    board.forget(a);
+    assert_eq!(board.next_event(), Some(at(20)));
+}
+
+#[test]
+fn a_destination_gets_no_more_workers_than_its_limit_and_transactional_mail_goes_first() {
+    let mut board = Board::new(10);
+    let to = destination("example.net");
+    let streams = [MailStream::Bulk, MailStream::Bulk, MailStream::Transactional];
+    let mut started = 0;
+    for (n, stream) in (0..3).zip(streams) {
+        board.set_event(id(n), at(1000));
+        started += usize::from(board.enqueue(job(n), &to, share(1, stream), NOW, || limits(2, None)));
+    }
+    assert_eq!((started, board.workers()), (2, 2));
+    assert_eq!(board.turn("example.net", NOW), Turn::Job(job(2)));
+    assert_eq!(board.turn("example.net", NOW), Turn::Job(job(0)));
+    assert!(board.is_under_way(id(0), 0) && !board.is_under_way(id(1), 0));
+    assert_eq!(board.withdraw(id(1), &[0]), [0]);
+    assert_eq!(board.withdraw(id(0), &[0]), [] as [u32; 0], "what is under way stays");
+    assert_eq!(board.turn("example.net", NOW), Turn::Rest);
+    assert_eq!(board.turn("example.net", NOW), Turn::Rest);
+    assert_eq!((board.workers(), board.lane("example.net", TenantId(1))), (0, None));
+}
+
+#[test]
+fn what_was_withdrawn_and_came_back_is_taken_once() {
+    let mut board = Board::new(1);
+    enqueue(&mut board, 1, "a.example", 1, limits(1, None));
+    assert_eq!(board.withdraw(id(1), &[0]), [0]);
+    board.done(id(1), &[0]);
+    enqueue(&mut board, 1, "a.example", 1, limits(1, None));
+    assert_eq!(board.turn("a.example", NOW), Turn::Job(job(1)));
+    assert_eq!(board.turn("a.example", NOW), Turn::Rest);
+}
+
+#[test]
+fn a_dead_destination_hands_back_what_waits_and_nobody_else_touches_it() {
+    let mut board = Board::new(4);
+    for n in 0..3 {
+        enqueue(&mut board, n, "dead.example", 1, limits(1, None));
+    }
+    assert_eq!(board.turn("dead.example", NOW), Turn::Job(job(0)));
+    board.withdraw(id(2), &[0]);
+    assert_eq!(board.unreachable("dead.example"), [job(1)]);
+    assert_eq!(board.withdraw(id(1), &[0]), [] as [u32; 0]);
+}
+
+#[test]
+fn a_rate_makes_a_lane_sleep_and_outlives_an_empty_lane() {
+    let mut board = Board::new(10);
+    for n in 0..2 {
+        enqueue(&mut board, n, "example.net", 1, limits(4, Some(10.0)));
+    }
+    assert_eq!(board.workers(), 2);
+    assert!(matches!(board.turn("example.net", NOW), Turn::Job(_)));
+    assert_eq!(board.turn("example.net", NOW), Turn::Rest, "nobody waits with a connection's place taken");
+    assert_eq!(board.next_event(), Some(at(100)));
+    assert_eq!(board.wake(at(99)), [] as [LaneKey; 0]);
+    assert_eq!(board.turn("example.net", at(99)), Turn::Rest);
+    assert_eq!(board.wake(at(100)).len(), 1);
+    assert!(matches!(board.turn("example.net", at(100)), Turn::Job(_)));
+    assert_eq!(board.turn("example.net", at(101)), Turn::Rest);
+    assert!(!enqueue(&mut board, 2, "example.net", 1, limits(4, Some(10.0))), "the rate is remembered");
+    assert_eq!(board.wake(at(200)).len(), 1);
+    assert!(matches!(board.turn("example.net", at(200)), Turn::Job(_)));
+}
+
+#[test]
+fn a_high_rate_is_kept_though_timers_are_late() {
+    let mut board = Board::new(10);
+    for n in 0..400 {
+        enqueue(&mut board, n, "example.net", 1, limits(4, Some(200.0)));
+    }
+    let (mut sent, mut running) = (0, board.workers());
+    for now in (0..1000).step_by(20).map(|millis| at(millis + 1000)) {
+        running += board.wake(now).len();
+        while running > 0 {
+            match board.turn("example.net", now) {
+                Turn::Job(_) => sent += 1,
+                _ => running -= 1,
+            }
+        }
+    }
+    assert!((195..=215).contains(&sent), "{sent}");
+}
+
+#[test]
+fn at_the_limit_of_all_connections_every_destination_has_its_turn() {
+    let mut board = Board::new(2);
+    let names: Vec<String> = (0..50).map(|n| format!("d{n}.example")).collect();
+    let mut workers: Vec<LaneKey> = Vec::new();
+    for n in 0..5000 {
+        // One lane has most of the letters.
+        let to = &names[if n % 10 == 0 { (n / 10 % 50) as usize } else { 0 }];
+        if enqueue(&mut board, n, to, 1, limits(20, None)) {
+            workers.push(to.as_str().into());
+        }
+    }
+    let mut order = Vec::new();
+    while !workers.is_empty() {
+        for place in (0..workers.len()).rev() {
+            match board.turn(&workers[place], NOW) {
+                Turn::Job(_) => order.push(workers[place].clone()),
+                Turn::Move(next) => workers[place] = next,
+                Turn::Rest => drop(workers.remove(place)),
+            }
+        }
+    }
+    assert_eq!(order.len(), 5000);
+    let first = |name: &str| order.iter().position(|lane| &**lane == name).unwrap();
+    let latest = names.iter().map(|name| first(name)).max().unwrap();
+    assert!(latest < 50 * 8 + 2 * 8, "the last one began after {latest} letters");
+}
+
+/// A burst into one lane and a letter of somebody else into another, with all connections in use by the burst: the
+/// first connection that ends a letter goes to it.
+#[test]
+fn a_burst_that_holds_every_connection_gives_one_up_after_its_next_letter() {
+    let mut board = Board::new(20);
+    for n in 0..100_000 {
+        enqueue(&mut board, n, "burst.example", 1, limits(20, None));
+    }
+    for _ in 0..20 {
+        assert!(matches!(board.turn("burst.example", NOW), Turn::Job(_)));
+    }
+    assert!(!enqueue(&mut board, 200_000, "quiet.example", 2, limits(20, None)));
+    assert!(board.lane("quiet.example", TenantId(2)).unwrap().crowded_out);
+    assert_eq!(board.turn("burst.example", NOW), Turn::Move("quiet.example".into()));
+    assert_eq!(board.turn("quiet.example", NOW), Turn::Job(job(200_000)));
+    assert_eq!(board.turn("quiet.example", NOW), Turn::Move("burst.example".into()));
+}
+
+/// Workers as the runner has them, in an order that chance decides.
+struct Crew {
+    board: Board,
+    workers: Vec<LaneKey>,
+    now: Timestamp,
+    served: HashMap<(u32, String), usize>,
+    under_way: Vec<Job>,
+}
+
+impl Crew {
+    fn step(&mut self, place: usize) {
+        let place = place % self.workers.len();
+        let lane = self.workers[place].clone();
+        match self.board.turn(&lane, self.now) {
+            Turn::Job(job) => {
+                self.under_way.push(job);
+                if self.board.staff(&lane, self.now) {
+                    self.workers.push(lane);
+                }
+            }
+            Turn::Move(next) => self.workers[place] = next,
+            Turn::Rest => drop(self.workers.remove(place)),
+        }
+    }
+
+    fn check(&self, most: usize) -> Result<(), TestCaseError> {
+        let board = &self.board;
+        prop_assert_eq!(board.workers, self.workers.len());
+        prop_assert!(board.workers <= most);
+        prop_assert_eq!(board.lanes.values().map(|lane| lane.workers).sum::<usize>(), board.workers);
+        for (name, lane) in &board.lanes {
+            prop_assert!(lane.workers <= lane.limits.connections);
+            prop_assert!(lane.workers > 0 || !lane.jobs.is_empty() || lane.wakes.is_some());
+            let waits = lane.workers == 0 && !lane.jobs.is_empty();
+            // Whoever has work and no worker is in a line, and nobody is in line while a connection is free.
+            prop_assert!(!waits || lane.ticket.is_some() || lane.wakes.is_some(), "{} is forgotten", name);
+            prop_assert!(lane.ticket.is_none() || board.workers == most, "{} waits for nothing", name);
+            let entry = lane.ticket.map(|ticket| (lane.workers, ticket, name.clone()));
+            prop_assert!(entry.is_none_or(|entry| board.wanting.contains(&entry)));
+        }
+        prop_assert_eq!(board.wanting.len(), board.lanes.values().filter(|lane| lane.ticket.is_some()).count());
+        prop_assert_eq!(board.sleeping.len(), board.lanes.values().filter(|lane| lane.wakes.is_some()).count());
+        Ok(())
+    }
+}
+
+proptest! {
+    /// Whatever comes in whatever order: limits hold, no lane is forgotten, nothing is taken twice, everything ends.
+    #[test]
+    fn nobody_is_forgotten(
+        most in 1usize..6,
+        letters in prop::collection::vec((0usize..8, 0u32..4, any::<bool>()), 1..200),
+        order in prop::collection::vec((any::<usize>(), 0u64..40, prop::bool::weighted(0.1)), 1..400),
+    ) {
+        let names = ["a", "b", "c", "d", "e", "f", "g", "slow"];
+        let mut crew =
+            Crew { board: Board::new(most), workers: vec![], now: at(0), served: HashMap::new(), under_way: vec![] };
+        let mut letters: Vec<_> = letters.into_iter().enumerate().collect();
+        let total = letters.len();
+        let mut done = 0;
+        let mut steps = order.into_iter();
+        for round in 0.. {
+            let (place, pause, withdraw) = steps.next().unwrap_or((round, 7, false));
+            crew.now = crew.now + Duration::from_millis(pause);
+            if let Some((n, (to, tenant, transactional))) = letters.pop() {
+                let rate = (names[to] == "slow").then_some(100.0);
+                let stream = if transactional { MailStream::Transactional } else { MailStream::Bulk };
+                crew.board.set_event(id(n as u64), at(1_000_000));
+                let lane = destination(&format!("{}.example", names[to]));
+                let start = crew.board.enqueue(job(n as u64), &lane, share(tenant, stream), crew.now, || limits(3, rate));
+                if start {
+                    crew.workers.push(lane.key.as_str().into());
+                }
+                *crew.served.entry((tenant, lane.key)).or_default() += 1;
+                if withdraw {
+                    let free = crew.board.withdraw(id(n as u64), &[0]);
+                    crew.board.done(id(n as u64), &free);
+                    crew.board.forget(id(n as u64));
+                    done += free.len();
+                }
+            }
+            for lane in crew.board.wake(crew.now) {
+                crew.workers.push(lane);
+            }
+            if !crew.workers.is_empty() {
+                crew.step(place);
+            }
+            crew.check(most)?;
+            for job in crew.under_way.drain(..) {
+                prop_assert!(crew.board.is_under_way(job.id, 0));
+                crew.board.done(job.id, &job.recipients);
+                crew.board.forget(job.id);
+                done += 1;
+            }
+            if done == total && crew.workers.is_empty() && letters.is_empty() {
+                break;
+            }
+            prop_assert!(round < 5000, "{} of {} ended", done, total);
+        }
+    }
+}
