@@ -110,29 +110,6 @@ const state = async (id) => (await api("GET", `/v1/posts/${id}`)).state;
     await page.context().close();
   });
 
-  await story("the filter learns from a decision and forgets with its undo", async () => {
-    const text = "Our herb garden starter kit grows in your kitchen, order one this week";
-    const learned = async (id) => {
-      const { reasons } = await held(id, id, text);
-      return reasons.find((one) => one.signal.startsWith("earlier decisions"))?.weight ?? 0;
-    };
-    await hold("herbs");
-    for (let n = 0; n < 6; n += 1) await held(`h${n}`, "herbs", `${text}, offer ${n}`);
-    const before = await learned("probe-1");
-    const page = await enter("kim");
-    await page.go("/moderation?author=herbs");
-    for (let n = 1; n <= 6; n += 1) await page.check(`tbody tr:nth-child(${n}) input[name='post']`);
-    await page.click("button[value='bulk spam']");
-    await page.click("button.main");
-    await page.waitForURL(/did=spam/);
-    const after = await learned("probe-2");
-    assert.ok(after > before + 0.1, `${before} ${after}`);
-    await page.click("#done button");
-    await page.waitForURL(/did=undo/);
-    assert.ok(Math.abs(await learned("probe-3") - before) < 1e-6, "what was learned is gone, exactly");
-    await page.context().close();
-  });
-
   await story("two moderators on one post", async () => {
     await held("both", "typist", "Two people look at this one");
     const kim = await enter("kim");

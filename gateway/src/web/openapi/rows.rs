@@ -174,19 +174,16 @@ pub(super) const ROWS: &[Row] = &[
         .gives(of::<AuthorView>),
     row(POST, "/v1/authors/{id}:trust", "Lets an author's posts pass where the filter is unsure.")
         .asks(TENANT)
-        .may_take(of::<StandingRequest>)
-        .gives(of::<AuthorView>),
+        .may_take(of::<StandingRequest>),
     row(POST, "/v1/authors/{id}:silence", "Holds everything of an author for a while.")
         .asks(TENANT)
-        .may_take(of::<StandingRequest>)
-        .gives(of::<AuthorView>),
+        .may_take(of::<StandingRequest>),
     row(POST, "/v1/authors/{id}:ban", "Stops everything of an author; may hide earlier posts, which dry_run shows.")
         .asks(TENANT)
         .may_take(of::<StandingRequest>),
     row(POST, "/v1/authors/{id}:unban", "Treats an author as usual again.")
         .asks(TENANT)
-        .may_take(of::<StandingRequest>)
-        .gives(of::<AuthorView>),
+        .may_take(of::<StandingRequest>),
     row(GET, "/v1/backlog", "How the queue of posts stands.").asks(TENANT).gives(of::<Backlog>),
     row(GET, "/v1/post-rules", "Lists the rules.").asks(TENANT).gives(list::<RuleView>),
     row(POST, "/v1/post-rules", "Adds a rule in shadow: it counts and does not bite.")
