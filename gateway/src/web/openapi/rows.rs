@@ -96,6 +96,9 @@ const POSTS: &[&str] = &[
 pub(super) const ROWS: &[Row] = &[
     row(GET, "/v1/openapi.json", "This document."),
     row(GET, "/v1/queue", "Lists letters that wait, oldest first.").asks(QUEUE),
+    row(GET, "/v1/queue/suspensions", "Lists deliveries that are suspended."),
+    row(POST, "/v1/queue:suspend", "Starts no attempt for a tenant, a domain or a site, for a while or until resumed."),
+    row(POST, "/v1/queue:resume", "Ends suspensions."),
     row(GET, "/v1/messages/{id}", "Shows a letter that waits."),
     row(GET, "/v1/messages/{id}/events", "Tells what happened to a letter and what happens next."),
     row(POST, "/v1/messages/{id}:retry", "Attempts a letter now."),
