@@ -11,6 +11,8 @@ words! {
         roles: "Roles" | "権限",
         no_roles: "none" | "なし",
         factor: "Second factor" | "二段階認証",
+        has: "yes" | "あり",
+        has_not: "no" | "なし",
         seen: "Last used" | "最終利用",
         status: "Status" | "状態",
         active: "active" | "有効",
