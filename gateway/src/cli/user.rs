@@ -211,17 +211,7 @@ pub(super) fn run(args: UserArgs) -> Result<(), CliError> {
         Verb::Remove { email, consent } => {
             act(&gateway, &email, "/@remove", &consent, &format!("remove 1 account, {email}"))
         }
-        Verb::Networks { set, anywhere, tenant } => {
-            let path = format!("/v1/networks{}", query(&[("tenant", tenant)]));
-            let wanted = set.as_deref().map(parse_networks).transpose();
-            let wanted = wanted.map_err(|error| CliError::new(Exit::Usage, error))?.or(anywhere.then(Vec::new));
-            let answer: Networks = gateway.run(async |client| match wanted {
-                Some(networks) => client.post(&path, &Networks { networks }).await,
-                None => client.get(&path).await,
-            })?;
-            let list: Vec<String> = answer.networks.iter().map(ToString::to_string).collect();
-            print::line(&if list.is_empty() { "anywhere".to_owned() } else { list.join("\n") })
-        }
+        Verb::Networks { set, anywhere, tenant } => networks(&gateway, set.as_deref(), anywhere, tenant),
         Verb::ResetPassword { email, consent } => {
             gateway.run(async |client| {
                 // Asked first, so that consent is never given to nothing.
@@ -234,6 +224,19 @@ pub(super) fn run(args: UserArgs) -> Result<(), CliError> {
             })
         }
     }
+}
+
+/// Shows or sets where people may enter from.
+fn networks(gateway: &GatewayArgs, set: Option<&str>, anywhere: bool, tenant: Option<String>) -> Result<(), CliError> {
+    let path = format!("/v1/networks{}", query(&[("tenant", tenant)]));
+    let wanted = set.map(parse_networks).transpose();
+    let wanted = wanted.map_err(|error| CliError::new(Exit::Usage, error))?.or(anywhere.then(Vec::new));
+    let answer: Networks = gateway.run(async |client| match wanted {
+        Some(networks) => client.post(&path, &Networks { networks }).await,
+        None => client.get(&path).await,
+    })?;
+    let list: Vec<String> = answer.networks.iter().map(ToString::to_string).collect();
+    print::line(&if list.is_empty() { "anywhere".to_owned() } else { list.join("\n") })
 }
 
 fn act(gateway: &GatewayArgs, email: &str, what: &str, consent: &ConsentArgs, words: &str) -> Result<(), CliError> {
