@@ -1,13 +1,13 @@
 // A moderator at work in Chromium: fifty posts by keyboard alone, two moderators on one post, undo, bulk with preview, ban
-// with preview, a selection struck out, Japanese, every decision without a script, hostile posts, axe-core.
-// Usage: moderation.js http://127.0.0.1:8080 TOKEN PASSWORD FOLDER-WITH-NODE-MODULES   (accounts kim@acme.example, lee@acme.example)
+// with preview, a selection struck out, own keys, Japanese, every decision without a script, hostile posts, axe-core.
+// Usage: moderation.js http://127.0.0.1:8080 TOKEN PASSWORD FOLDER-WITH-NODE-MODULES [FOLDER-FOR-PICTURES]   (accounts kim@acme.example, lee@acme.example)
 // Prints one line for each story and ends with 1 at the first that fails.
 "use strict";
 const assert = require("node:assert/strict");
 const { readFileSync } = require("node:fs");
 const { createRequire } = require("node:module");
 
-const [base, token, password, folder] = process.argv.slice(2);
+const [base, token, password, folder, shots] = process.argv.slice(2);
 const load = createRequire(`${folder}/x.js`);
 const { chromium } = load("playwright-core");
 const axe = readFileSync(load.resolve("axe-core/axe.min.js"), "utf8");
@@ -83,6 +83,30 @@ const state = async (id) => (await api("GET", `/v1/posts/${id}`)).state;
     await page.keyboard.press("a");
     await page.waitForTimeout(300);
     assert.equal(await state("typed"), "held");
+    await page.context().close();
+  });
+
+  await story("a moderator's own keys", async () => {
+    await held("keyed", "typist", "A post for somebody with another keyboard");
+    const page = await enter("kim");
+    await page.go("/moderation?author=typist&search=keyboard");
+    await page.keyboard.press("?");
+    await page.fill("input[data-key='approve']", "y");
+    await page.fill("input[data-key='spam']", "y");
+    assert.match(await page.textContent("#keys-said"), /y is the key of something else/);
+    await clean(page, "the help with its fields");
+    await page.keyboard.press("Escape");
+    await page.reload();
+    await page.waitForSelector("tr.current");
+    await page.keyboard.press("a");
+    await page.waitForTimeout(300);
+    assert.equal(await state("keyed"), "held", "the old key does nothing");
+    await page.keyboard.press("y");
+    await page.waitForFunction(() => !document.querySelector("tbody tr:not(.gone)"));
+    assert.equal(await state("keyed"), "approved");
+    await page.keyboard.press("?");
+    await page.click("#keys-usual");
+    assert.equal(await page.inputValue("input[data-key='approve']"), "a");
     await page.context().close();
   });
 
@@ -192,6 +216,17 @@ const state = async (id) => (await api("GET", `/v1/posts/${id}`)).state;
     await page.click("button[value^='enforce ']");
     assert.match(await page.textContent("tbody"), /in force/);
     await page.click("button[value^='remove ']");
+    await held("g1", "flood2", "One more of the same kind of post, number 31 of many posts");
+    await page.go("/moderation/authors/flood2");
+    await page.click("button[value='silence']");
+    assert.equal((await api("GET", "/v1/authors/flood2")).standing, "silenced");
+    await page.click("button[value='unban']");
+    assert.equal((await api("GET", "/v1/authors/flood2")).standing, "normal");
+    await page.click("button.danger");
+    await page.click("button.main");
+    assert.equal((await api("GET", "/v1/authors/flood2")).standing, "banned");
+    await page.click("#done button");
+    assert.equal((await api("GET", "/v1/authors/flood2")).standing, "normal");
     await page.context().close();
   });
 
@@ -214,13 +249,15 @@ const state = async (id) => (await api("GET", `/v1/posts/${id}`)).state;
   });
 
   await story("both languages and themes, wide and narrow, without violations", async () => {
-    for (const [lang, scheme, width] of [["en-GB", "light", 1440], ["ja-JP", "dark", 1440], ["en-GB", "dark", 320], ["ja-JP", "light", 320]]) {
+    for (const [lang, scheme, width] of [["en-GB", "light", 1440], ["ja-JP", "dark", 1440], ["en-GB", "dark", 320], ["ja-JP", "light", 320], ["ja-JP", "light", 720]]) {
       const page = await enter("kim", { locale: lang, colorScheme: scheme, viewport: { width, height: 900 } });
       for (const path of ["/moderation", "/moderation?author=flood", "/moderation/posts/f5", "/moderation/authors/flood", "/moderation/history", "/moderation/rules"]) {
         await page.go(path);
         await page.waitForTimeout(200);
+        if (shots && width !== 720) await page.screenshot({ path: `${shots}/moderation${path.slice(11).replace(/\W+/g, "-")}-${lang.slice(0, 2)}-${scheme}-${width}.png` });
         await clean(page, `${path} ${lang} ${scheme} ${width}`);
       }
+      // 1440 at 200 % is 720 wide.
       if (lang === "ja-JP") assert.match(await page.textContent("h1"), /モデレーション/);
       await page.context().close();
     }

@@ -1,7 +1,7 @@
 // Drives the pages with Chromium as people use them; every check that fails ends the program with status 1.
 // Arguments: one JSON object: base (address of the listener), email and password of an owner who was just made on the
-// command line, messages (ids in the queue), domain, shots (folder for pictures, optional), oidc (present: sign in by
-// single sign-on too). NODE_MODULES is where playwright-core and axe-core are.
+// command line, messages (ids in the queue), domain, shots (folder for pictures, optional), helper (the address of somebody to add), oidc
+// (present: sign in by single sign-on too). NODE_MODULES is where playwright-core and axe-core are.
 "use strict";
 const assert = require("node:assert");
 const crypto = require("node:crypto");
@@ -122,7 +122,7 @@ async function signIn(browser, options, code, next = "/") {
 }
 
 async function everyPage(browser, key, codes) {
-  const pages = ["/", "/domains", `/domains/${told.domain}`, "/queue", ...told.messages.slice(0, 1).map((id) => `/messages/${id}`), "/audit", "/account", "/account/password", "/nothing"];
+  const pages = ["/", "/domains", `/domains/${told.domain}`, "/queue", ...told.messages.slice(0, 1).map((id) => `/messages/${id}`), "/people", `/people/${told.helper}`, "/tokens", "/networks", "/audit", "/account", "/account/password", "/nothing"];
   for (const [language, locale] of [["en", "en-GB"], ["ja", "ja-JP"]]) {
     for (const colorScheme of ["light", "dark"]) {
       const { context, page } = await signIn(browser, { locale, colorScheme }, codes.pop());
@@ -184,6 +184,65 @@ async function withoutScript(browser, codes) {
   await context.close();
 }
 
+// The owner looks after people and programs; nothing of it needs a script.
+async function peopleAndTokens(browser, codes) {
+  const { context, page } = await signIn(browser, { locale: "en-GB", javaScriptEnabled: false }, codes.pop(), "/people");
+  const secret = async () => (await page.locator("#secret").textContent()).trim();
+  await page.locator("input[name=email]").fill(told.helper);
+  await page.locator("select[name=role]").selectOption("moderator");
+  if (await page.locator("form[action='/people'] select[name=tenant]").count()) await page.locator("form[action='/people'] select[name=tenant]").selectOption("acme");
+  await press(page, page.getByRole("button", { name: "Add", exact: true }));
+  const first = await secret();
+  await shoot(page, "once-en-light");
+  await press(page, page.locator("main a.button"));
+  assert.match(await page.textContent("main"), /moderator \(acme\)/);
+  // The person enters with it and must choose a password of their own.
+  const other = await browser.newContext({ locale: "en-GB" });
+  const helper = await other.newPage();
+  await helper.goto(`${told.base}/login`);
+  await helper.locator("#email").fill(told.helper);
+  await helper.locator("#password").fill(first);
+  await press(helper, helper.locator("main button.main"));
+  assert.match(helper.url(), /\/account\/password$/);
+  await helper.getByLabel("Current password").fill(first);
+  await helper.getByLabel("New password", { exact: true }).fill("five loud kettles");
+  await helper.getByLabel("New password again").fill("five loud kettles");
+  await press(helper, helper.getByRole("button", { name: "Change password" }));
+  await helper.goto(`${told.base}/people`);
+  assert.match(await helper.textContent("main"), /role does not allow/, "a moderator looks after nobody");
+  // A role more, and it is there at the next click.
+  await page.goto(`${told.base}/people/${told.helper}`);
+  assert.match(await page.textContent("main"), /127\.0\.0\.1/, "where the person is signed in");
+  await page.locator("form:has(button[value=grant]) select[name=role]").selectOption("admin");
+  if (await page.locator("form:has(button[value=grant]) select[name=tenant]").count()) await page.locator("form:has(button[value=grant]) select[name=tenant]").selectOption("acme");
+  await press(page, page.getByRole("button", { name: "Give a role" }));
+  assert.match(await page.textContent("main"), /admin \(acme\)/);
+  await helper.goto(`${told.base}/people`);
+  assert.match(await helper.textContent("main"), new RegExp(told.helper));
+  await press(page, page.getByRole("button", { name: "Disable" }));
+  await helper.goto(`${told.base}/queue`);
+  assert.match(helper.url(), /\/login/, "out at once");
+  await press(page, page.getByRole("button", { name: "Enable again" }));
+  await other.close();
+  await page.goto(`${told.base}/tokens`);
+  await page.locator("input[name=name]").fill("help center");
+  await page.locator("select[name=role]").selectOption("moderator");
+  if (await page.locator("select[name=tenant]").count()) await page.locator("select[name=tenant]").selectOption("acme");
+  await press(page, page.getByRole("button", { name: "Make", exact: true }));
+  const token = await secret();
+  const ask = () => fetch(`${told.base}/v1/posts`, { headers: { authorization: `Bearer ${token}` } });
+  assert.strictEqual((await ask()).status, 200);
+  await page.goto(`${told.base}/tokens`);
+  assert.match(await page.textContent("tbody"), /help center/);
+  await press(page, page.locator("tr", { hasText: "help center" }).getByRole("button"));
+  assert.strictEqual((await ask()).status, 401);
+  await page.goto(`${told.base}/networks`);
+  await page.locator("#networks").fill("192.0.2.0/24");
+  await press(page, page.getByRole("button", { name: "Save" }));
+  assert.match(await page.getByRole("alert").textContent(), /shut yourself out/);
+  await context.close();
+}
+
 async function endElsewhere(browser, codes) {
   const one = await signIn(browser, { locale: "en-GB" }, codes.pop());
   const two = await signIn(browser, { locale: "en-GB" }, codes.pop(), "/account");
@@ -220,6 +279,7 @@ async function singleSignOn(browser) {
   try {
     const { key, codes } = await firstSignIn(browser);
     await withoutScript(browser, codes);
+    await peopleAndTokens(browser, codes);
     await endElsewhere(browser, codes);
     await everyPage(browser, key, codes);
     if (told.oidc) await singleSignOn(browser);

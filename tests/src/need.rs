@@ -39,6 +39,8 @@ pub enum Need {
     Nodemailer,
     /// The clients of Akismet from PyPI and npm under target/peers.
     AkismetClients,
+    /// schemathesis in a virtual environment of its own under target/peers.
+    ApiClient,
     /// BIND with its tools for keys and signatures.
     Bind,
     /// Chromium, driven by playwright-core, with axe-core under target/peers.
@@ -69,6 +71,7 @@ impl fmt::Display for Need {
             Self::ReportReader => "parsedmarc",
             Self::Nodemailer => "nodemailer",
             Self::AkismetClients => "the akismet packages of PyPI and npm",
+            Self::ApiClient => "schemathesis",
             Self::Bind => "BIND and its DNSSEC tools",
             Self::Chromium => "Chromium with playwright-core and axe-core",
             Self::OidcProvider => "oidc-provider",
@@ -114,6 +117,7 @@ impl Need {
             Self::Dkimpy => peers().join("venv/bin/dkimverify").exists(),
             Self::ReportReader => peers().join("reports/bin/parsedmarc").exists(),
             Self::Nodemailer => program("node") && peers().join("node/node_modules/nodemailer").exists(),
+            Self::ApiClient => peers().join("api/bin/schemathesis").exists(),
             Self::Bind => program("named") && program("dnssec-signzone") && program("nsupdate"),
             Self::Chromium => {
                 let has = |name: &str| peers().join("node/node_modules").join(name).exists();

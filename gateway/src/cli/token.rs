@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::control::{ConsentArgs, GatewayArgs, ListArgs, duration};
 use super::{CliError, Exit, print};
 use crate::admin::client::{query, segment};
-use crate::web::control::{Done, NewTokenAnswer, NewTokenRequest, TokenView};
+use crate::web::people::view::{Done, NewTokenAnswer, NewTokenRequest, TokenView};
 
 /// `waxseal token`.
 #[derive(Debug, Args)]
@@ -75,9 +75,8 @@ pub(super) fn run(args: TokenArgs) -> Result<(), CliError> {
             }
         }
         Verb::List { list, tenant } => {
-            let path = format!("/v1/tokens{}", query(&[("tenant", tenant)]));
-            let mut tokens: Vec<TokenView> = gateway.run(async |client| client.get(&path).await)?;
-            tokens.truncate(list.limit);
+            let path = format!("/v1/tokens{}", query(&[("tenant", tenant), ("limit", Some(list.limit.to_string()))]));
+            let tokens: Vec<TokenView> = gateway.run(async |client| client.get(&path).await)?;
             print::list(&tokens, list.json, ["ID", "NAME", "ROLE", "TENANT", "EXPIRES", "USED"], |token| {
                 [
                     token.id.clone(),
@@ -90,14 +89,15 @@ pub(super) fn run(args: TokenArgs) -> Result<(), CliError> {
             })
         }
         Verb::Revoke { id, consent } => gateway.run(async |client| {
-            let tokens: Vec<TokenView> = client.get("/v1/tokens").await?;
+            let tokens: Vec<TokenView> = client.get("/v1/tokens?limit=1000").await?;
             let Some(found) = tokens.iter().find(|token| token.id == id) else {
                 return Err(CliError::new(Exit::NotFound, format!("there is no token {id}")));
             };
             if !consent.given(&format!("revoke 1 token, {id} ({})", print::clean(&found.name)))? {
                 return Ok(());
             }
-            let done: Done = client.delete(&format!("/v1/tokens/{}", segment(&id))).await?;
+            let done: Done =
+                client.post(&format!("/v1/tokens/{}/@revoke", segment(&id)), &serde_json::json!({})).await?;
             print::line(&done.done)
         }),
     }

@@ -1,4 +1,4 @@
-//! `waxseal user add|list|sessions|end-sessions|reset-totp|reset-password|remove`.
+//! `waxseal user add|list|grant|withdraw|disable|enable|sessions|end-sessions|reset-totp|reset-password|networks|remove`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,9 @@ use super::control::{ConsentArgs, GatewayArgs, ListArgs};
 use super::{CliError, Exit, print};
 use crate::admin::client::{query, segment};
 use crate::web::accounts::parse_networks;
-use crate::web::control::{AccountView, Done, Networks, NewUser, NewUserRequest, SessionView};
+use crate::web::people::view::{
+    AccountView, Done, GrantRequest, Networks, NewUser, NewUserRequest, SessionView, WithdrawRequest,
+};
 
 /// `waxseal user`.
 #[derive(Debug, Args)]
@@ -53,6 +55,41 @@ enum Verb {
         #[arg(long, value_name = "NAME")]
         tenant: Option<String>,
     },
+    /// Give a person another role; one that they have there is replaced.
+    #[command(after_help = "Example:\n  waxseal user grant ben@example.com --role moderator --tenant acme")]
+    Grant {
+        /// The person's mail address.
+        email: String,
+        /// owner, admin, moderator or auditor.
+        #[arg(long)]
+        role: String,
+        /// In this tenant only [default: in all].
+        #[arg(long, value_name = "NAME")]
+        tenant: Option<String>,
+    },
+    /// Take a person's role in a tenant away, or the one in all tenants.
+    #[command(after_help = "Example:\n  waxseal user withdraw ben@example.com --tenant acme")]
+    Withdraw {
+        /// The person's mail address.
+        email: String,
+        /// In this tenant [default: the role in all].
+        #[arg(long, value_name = "NAME")]
+        tenant: Option<String>,
+    },
+    /// Shut an account: the person is signed out and nobody enters by it; roles and history stay.
+    #[command(after_help = "Example:\n  waxseal user disable ben@example.com --yes")]
+    Disable {
+        /// The person's mail address.
+        email: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+    /// Open a disabled account again.
+    #[command(after_help = "Example:\n  waxseal user enable ben@example.com")]
+    Enable {
+        /// The person's mail address.
+        email: String,
+    },
     /// List where a person is signed in.
     #[command(after_help = "Example:\n  waxseal user sessions anna@example.com")]
     Sessions {
@@ -88,7 +125,7 @@ enum Verb {
     /// Show or set the networks that people may enter from; the way back in for who has shut themselves out.
     #[command(
         after_help = "Examples:\n  waxseal user networks\n  waxseal user networks --set 192.0.2.0/24,2001:db8::/32\n  \
-                            waxseal user networks --anywhere"
+                            waxseal user networks --tenant acme --anywhere"
     )]
     Networks {
         /// Only from these, by commas.
@@ -97,6 +134,9 @@ enum Verb {
         /// From anywhere.
         #[arg(long)]
         anywhere: bool,
+        /// For this tenant's people [default: for everybody].
+        #[arg(long, value_name = "NAME")]
+        tenant: Option<String>,
     },
     /// Remove a person's account.
     #[command(after_help = "Example:\n  waxseal user remove anna@example.com --yes")]
@@ -122,18 +162,37 @@ pub(super) fn run(args: UserArgs) -> Result<(), CliError> {
             print_new(&made, json)
         }
         Verb::List { list, tenant } => {
-            let path = format!("/v1/users{}", query(&[("tenant", tenant)]));
-            let mut users: Vec<AccountView> = gateway.run(async |client| client.get(&path).await)?;
-            users.truncate(list.limit);
-            print::list(&users, list.json, ["EMAIL", "ROLES", "SECOND FACTOR", "SESSIONS", "CREATED"], |user| {
+            let path = format!("/v1/users{}", query(&[("tenant", tenant), ("limit", Some(list.limit.to_string()))]));
+            let users: Vec<AccountView> = gateway.run(async |client| client.get(&path).await)?;
+            let columns = ["EMAIL", "ROLES", "SECOND FACTOR", "SESSIONS", "DISABLED", "CREATED"];
+            print::list(&users, list.json, columns, |user| {
                 [
                     user.email.clone(),
                     user.roles.join(","),
                     if user.totp { "yes".into() } else { "no".into() },
-                    user.sessions.to_string(),
+                    user.sessions.map_or_else(String::new, |sessions| sessions.to_string()),
+                    user.disabled.clone().unwrap_or_else(|| "no".into()),
                     user.created.clone(),
                 ]
             })
+        }
+        Verb::Grant { email, role, tenant } => {
+            let request = GrantRequest { role, tenant };
+            let user: AccountView = gateway.run(async |client| client.post(&of(&email, "/@grant"), &request).await)?;
+            print::line(&format!("{}: {}", user.email, user.roles.join(",")))
+        }
+        Verb::Withdraw { email, tenant } => {
+            let request = WithdrawRequest { tenant };
+            let done: Done = gateway.run(async |client| client.post(&of(&email, "/@withdraw"), &request).await)?;
+            print::line(&done.done)
+        }
+        Verb::Disable { email, consent } => {
+            act(&gateway, &email, "/@disable", &consent, &format!("shut 1 account, {email}, and sign it out"))
+        }
+        Verb::Enable { email } => {
+            let path = of(&email, "/@enable");
+            let done: Done = gateway.run(async |client| client.post(&path, &serde_json::json!({})).await)?;
+            print::line(&done.done)
         }
         Verb::Sessions { email, list } => {
             let mut sessions: Vec<SessionView> =
@@ -144,24 +203,15 @@ pub(super) fn run(args: UserArgs) -> Result<(), CliError> {
             })
         }
         Verb::EndSessions { email, consent } => {
-            delete(&gateway, &email, "/sessions", &consent, &format!("sign {email} out everywhere"))
+            act(&gateway, &email, "/@end-sessions", &consent, &format!("sign {email} out everywhere"))
         }
         Verb::ResetTotp { email, consent } => {
-            delete(&gateway, &email, "/totp", &consent, &format!("remove the second factor of 1 account, {email}"))
+            act(&gateway, &email, "/@reset-totp", &consent, &format!("remove the second factor of 1 account, {email}"))
         }
         Verb::Remove { email, consent } => {
-            delete(&gateway, &email, "", &consent, &format!("remove 1 account, {email}"))
+            act(&gateway, &email, "/@remove", &consent, &format!("remove 1 account, {email}"))
         }
-        Verb::Networks { set, anywhere } => {
-            let wanted = set.as_deref().map(parse_networks).transpose();
-            let wanted = wanted.map_err(|error| CliError::new(Exit::Usage, error))?.or(anywhere.then(Vec::new));
-            let answer: Networks = gateway.run(async |client| match wanted {
-                Some(networks) => client.post("/v1/networks", &Networks { networks }).await,
-                None => client.get("/v1/networks").await,
-            })?;
-            let list: Vec<String> = answer.networks.iter().map(ToString::to_string).collect();
-            print::line(&if list.is_empty() { "anywhere".to_owned() } else { list.join("\n") })
-        }
+        Verb::Networks { set, anywhere, tenant } => networks(&gateway, set.as_deref(), anywhere, tenant),
         Verb::ResetPassword { email, consent } => {
             gateway.run(async |client| {
                 // Asked first, so that consent is never given to nothing.
@@ -169,20 +219,33 @@ pub(super) fn run(args: UserArgs) -> Result<(), CliError> {
                 if !consent.given(&format!("replace the password of 1 account, {email}, and sign it out"))? {
                     return Ok(());
                 }
-                let made: NewUser = client.post(&of(&email, "/password"), &serde_json::json!({})).await?;
+                let made: NewUser = client.post(&of(&email, "/@reset-password"), &serde_json::json!({})).await?;
                 print_new(&made, false)
             })
         }
     }
 }
 
-fn delete(gateway: &GatewayArgs, email: &str, what: &str, consent: &ConsentArgs, words: &str) -> Result<(), CliError> {
+/// Shows or sets where people may enter from.
+fn networks(gateway: &GatewayArgs, set: Option<&str>, anywhere: bool, tenant: Option<String>) -> Result<(), CliError> {
+    let path = format!("/v1/networks{}", query(&[("tenant", tenant)]));
+    let wanted = set.map(parse_networks).transpose();
+    let wanted = wanted.map_err(|error| CliError::new(Exit::Usage, error))?.or(anywhere.then(Vec::new));
+    let answer: Networks = gateway.run(async |client| match wanted {
+        Some(networks) => client.post(&path, &Networks { networks }).await,
+        None => client.get(&path).await,
+    })?;
+    let list: Vec<String> = answer.networks.iter().map(ToString::to_string).collect();
+    print::line(&if list.is_empty() { "anywhere".to_owned() } else { list.join("\n") })
+}
+
+fn act(gateway: &GatewayArgs, email: &str, what: &str, consent: &ConsentArgs, words: &str) -> Result<(), CliError> {
     gateway.run(async |client| {
         let _: Vec<SessionView> = client.get(&of(email, "/sessions")).await?;
         if !consent.given(words)? {
             return Ok(());
         }
-        let done: Done = client.delete(&of(email, what)).await?;
+        let done: Done = client.post(&of(email, what), &serde_json::json!({})).await?;
         print::line(&done.done)
     })
 }

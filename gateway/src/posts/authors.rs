@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Action, AuthorId, PostState};
 use crate::clock::Timestamp;
@@ -64,7 +65,7 @@ pub struct StandingChange {
 }
 
 /// Where an author's posts are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Counts {
     /// Waiting.
     pub held: u32,

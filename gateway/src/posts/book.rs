@@ -50,8 +50,8 @@ pub struct Row {
 
 impl Row {
     fn of(post: &Post) -> Self {
-        let name = post.author_name.as_deref().unwrap_or_default();
-        let email = post.author_email.as_deref().unwrap_or_default();
+        let name = post.byline.name.as_deref().unwrap_or_default();
+        let email = post.byline.email.as_deref().unwrap_or_default();
         let search = format!("{}\n{}\n{name}\n{email}\n{}\n{}", post.title, post.excerpt, post.author, post.id);
         Self {
             id: post.id.clone(),
@@ -80,6 +80,35 @@ pub struct Claim {
     pub until: Timestamp,
 }
 
+/// Numbers of posts by time of arrival.
+pub enum Numbers<'b> {
+    /// A set of them; `None` is empty.
+    Of(Option<&'b BTreeSet<u64>>),
+    /// All.
+    All(&'b BTreeMap<u64, Row>),
+}
+
+impl Numbers<'_> {
+    /// How many.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Of(set) => set.map_or(0, BTreeSet::len),
+            Self::All(rows) => rows.len(),
+        }
+    }
+
+    /// `limit` of them after the first `skip`, oldest or newest first.
+    pub fn page(&self, newest: bool, skip: usize, limit: usize) -> Vec<u64> {
+        match (self, newest) {
+            (Self::Of(None), _) => Vec::new(),
+            (Self::Of(Some(set)), false) => set.iter().skip(skip).take(limit).copied().collect(),
+            (Self::Of(Some(set)), true) => set.iter().rev().skip(skip).take(limit).copied().collect(),
+            (Self::All(rows), false) => rows.keys().skip(skip).take(limit).copied().collect(),
+            (Self::All(rows), true) => rows.keys().rev().skip(skip).take(limit).copied().collect(),
+        }
+    }
+}
+
 /// See the module.
 #[derive(Default)]
 pub struct Book {
@@ -91,6 +120,8 @@ pub struct Book {
     feed: BTreeMap<u64, u64>,
     unsettled: BTreeSet<(Timestamp, u64)>,
     by_author: HashMap<AuthorId, BTreeSet<u64>>,
+    /// Posts whose last decision is a person's and stands, by its time.
+    decided: BTreeSet<(Timestamp, u64)>,
     /// The authors.
     pub authors: HashMap<AuthorId, Author>,
     /// The rules.
@@ -155,6 +186,9 @@ impl Book {
                 self.feed.insert(row.change, post.number);
             }
         }
+        if let Some(at) = row.decided {
+            self.decided.insert((at, post.number));
+        }
         if row.fingerprint != 0 {
             self.prints.push_back((post.number, row.fingerprint));
             if self.prints.len() > LOOK_BACK {
@@ -178,6 +212,9 @@ impl Book {
             }
         }
         self.feed.remove(&row.change);
+        if let Some(at) = row.decided {
+            self.decided.remove(&(at, number));
+        }
         if let Some(at) = row.settles {
             self.unsettled.remove(&(at, number));
         }
@@ -203,6 +240,27 @@ impl Book {
     /// The posts in a state, oldest first.
     pub fn in_state(&self, state: PostState) -> impl DoubleEndedIterator<Item = (u64, &Row)> {
         self.states.get(&state).into_iter().flatten().filter_map(|number| Some((*number, self.rows.get(number)?)))
+    }
+
+    /// The numbers of the posts in a state, or of all, without a look at each.
+    pub fn numbers_in(&self, state: Option<PostState>) -> Numbers<'_> {
+        match state {
+            Some(state) => Numbers::Of(self.states.get(&state)),
+            None => Numbers::All(&self.rows),
+        }
+    }
+
+    /// Decisions of persons that stand, latest first.
+    pub fn decisions(&self) -> impl Iterator<Item = u64> {
+        self.decided.iter().rev().map(|(_, number)| *number)
+    }
+
+    /// How many of them there are, and how many since a moment.
+    pub fn decisions_since(&self, since: Option<Timestamp>) -> usize {
+        match since {
+            Some(since) => self.decided.range((since, 0)..).count(),
+            None => self.decided.len(),
+        }
     }
 
     /// The posts of an author, oldest first.

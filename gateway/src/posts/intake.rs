@@ -96,7 +96,7 @@ impl Posts {
         }
         let number = number.unwrap_or_else(|| book.next_number(now));
         let subject =
-            Subject { text: &text, links: &found, email: checked.author_email.as_deref(), ip: checked.author_ip };
+            Subject { text: &text, links: &found, email: checked.byline.email.as_deref(), ip: checked.byline.ip };
         let (rule, counted) = match_rules(&mut book, &subject);
         let author = note_author(&mut book, checked, now, old.is_none());
         let rate = Some(author.1).filter(|posts| *posts > POSTS_AN_HOUR);
@@ -154,10 +154,10 @@ impl Posts {
             text: checked.body.text.clone(),
             lang: checked.lang.clone(),
             author: checked.author.to_string(),
-            author_name: checked.author_name.clone(),
-            author_email: checked.author_email.clone(),
-            author_url: checked.author_url.clone(),
-            author_age: checked.author_since.map(|since| now.since(since).as_secs()),
+            author_name: checked.byline.name.clone(),
+            author_email: checked.byline.email.clone(),
+            author_url: checked.byline.url.clone(),
+            author_age: checked.byline.since.map(|since| now.since(since).as_secs()),
             author_published: counts.published + counts.approved,
             author_rate: author.map_or(0, |author| author.rate(now)),
             new: book.find(&checked.id).is_none(),
@@ -205,12 +205,12 @@ fn match_rules(book: &mut Book, subject: &Subject<'_>) -> (Option<(String, bool)
 /// Notes a post of the author; the standing and the posts within the last hour.
 fn note_author(book: &mut Book, checked: &Checked, now: Timestamp, new: bool) -> (Standing, u32) {
     let author = book.authors.entry(checked.author.clone()).or_insert_with(|| Author::new(checked.author.clone(), now));
-    for (kept, given) in [(&mut author.name, &checked.author_name), (&mut author.email, &checked.author_email)] {
+    for (kept, given) in [(&mut author.name, &checked.byline.name), (&mut author.email, &checked.byline.email)] {
         if given.is_some() {
             kept.clone_from(given);
         }
     }
-    author.since = checked.author_since.or(author.since);
+    author.since = checked.byline.since.or(author.since);
     let posts = if new { author.saw_post(now) } else { 0 };
     (author.standing_at(now), posts)
 }
@@ -235,11 +235,7 @@ fn new_post(checked: &Checked, number: u64, score: Option<Score>, now: Timestamp
         number,
         id: checked.id.clone(),
         author: checked.author.clone(),
-        author_name: checked.author_name.clone(),
-        author_email: checked.author_email.clone(),
-        author_url: checked.author_url.clone(),
-        author_ip: checked.author_ip,
-        author_since: checked.author_since,
+        byline: checked.byline.clone(),
         title: checked.title.clone(),
         excerpt: checked.excerpt(),
         lang: checked.lang.clone(),

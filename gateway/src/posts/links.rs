@@ -3,11 +3,12 @@
 //! Reads plain addresses, HTML anchors and Markdown links. Nothing is fetched.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 const MOST: usize = 100;
 
 /// A link.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Link {
     /// The text that a reader sees, where it is not the address itself.
     pub shown: Option<String>,

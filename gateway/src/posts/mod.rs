@@ -39,7 +39,7 @@ pub use disk::{LocalPostDisk, PostDisk};
 pub use error::PostError;
 pub use filter::SpamFilter;
 pub use mail::{MailDesk, NotAPost, submission as submission_of_mail};
-pub use post::{Action, AuthorId, Band, Body, Cause, Decision, Post, PostId, PostState, Reason, Source};
+pub use post::{Action, AuthorId, Band, Body, Byline, Cause, Decision, Post, PostId, PostState, Reason, Source};
 pub use query::{Backlog, Filter, Order, Page, Usage};
 pub use room::{Answer, OpenedPosts, Posts, Settings};
 pub use rules::{Effect, Field, NewRule, Rule, RuleMode};

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::PostError;
 use crate::clock::Timestamp;
@@ -68,7 +69,7 @@ impl fmt::Display for AuthorId {
 }
 
 /// Where a post is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PostState {
     /// A person decides.
@@ -125,7 +126,7 @@ impl FromStr for PostState {
 }
 
 /// How a post came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// `POST /v1/posts`.
@@ -137,7 +138,7 @@ pub enum Source {
 }
 
 /// One signal of the classifier, in words, with its weight in the logit: above zero speaks for spam.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
     /// In plain words.
     pub signal: String,
@@ -213,7 +214,7 @@ impl Cause {
 }
 
 /// What a person (or a program for a person) did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Publish.
@@ -282,6 +283,21 @@ pub struct Decision {
     pub undone: bool,
 }
 
+/// Who wrote a post, in the help center's words, beside the id. Each may be missing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Byline {
+    /// The name as it is shown.
+    pub name: Option<String>,
+    /// The mail address.
+    pub email: Option<String>,
+    /// The web page.
+    pub url: Option<String>,
+    /// Where it was written from.
+    pub ip: Option<IpAddr>,
+    /// Since when there is an account.
+    pub since: Option<Timestamp>,
+}
+
 /// A post without its text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Post {
@@ -291,16 +307,8 @@ pub struct Post {
     pub id: PostId,
     /// Its author.
     pub author: AuthorId,
-    /// The author's name as it is shown.
-    pub author_name: Option<String>,
-    /// The author's mail address.
-    pub author_email: Option<String>,
-    /// The author's web page.
-    pub author_url: Option<String>,
-    /// Where it was written from.
-    pub author_ip: Option<IpAddr>,
-    /// Since when the author has an account.
-    pub author_since: Option<Timestamp>,
+    /// Who wrote it, as the help center says.
+    pub byline: Byline,
     /// Its title.
     pub title: String,
     /// The beginning of its text.
@@ -361,7 +369,7 @@ impl Post {
 }
 
 /// The three bands that moderators see instead of a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Band {
     /// Below one third of the scale between the thresholds.

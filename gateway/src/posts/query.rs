@@ -2,6 +2,7 @@
 //! the records of the page that is shown are read.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::book::{Book, Claim, Row};
 use super::rules::normalise;
@@ -28,7 +29,7 @@ pub enum Order {
 }
 
 /// Which posts; all given parts must hold.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {
     /// Where they are.
@@ -36,6 +37,7 @@ pub struct Filter {
     /// Which band.
     pub band: Option<Band>,
     /// Whose.
+    #[schema(value_type = Option<String>)]
     pub author: Option<AuthorId>,
     /// Their language; `de` covers `de-AT`.
     pub lang: Option<String>,
@@ -44,6 +46,7 @@ pub struct Filter {
     /// Words in title, beginning of the text, author or id.
     pub search: Option<String>,
     /// Nearly equal to this post.
+    #[schema(value_type = Option<String>)]
     pub similar: Option<PostId>,
     /// Waiting longer than this many seconds.
     pub older_than_seconds: Option<u64>,
@@ -61,7 +64,7 @@ pub struct Page {
 }
 
 /// How the queue stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Backlog {
     /// Posts that wait.
     pub held: usize,
@@ -129,6 +132,51 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// How many match, and the numbers of one page of them. The plain queue, which everybody looks at all day, costs what
+    /// the page costs; a filter or another order looks at each post once.
+    fn page(
+        &self,
+        book: &Book,
+        order: Order,
+        (skip, limit): (usize, usize),
+        thresholds: Thresholds,
+        now: Timestamp,
+    ) -> (usize, Vec<u64>) {
+        let only_state = Self { state: None, ..self.clone() } == Self::default();
+        let by_time = matches!(order, Order::Oldest | Order::Newest);
+        if only_state && by_time {
+            let all = book.numbers_in(self.state);
+            return (all.len(), all.page(order == Order::Newest, skip, limit));
+        }
+        let mut numbers = self.numbers(book, thresholds, now);
+        let total = numbers.len();
+        let rank = |number: &u64| book.rows.get(number).and_then(|row| row.probability).unwrap_or(0.5);
+        let mut ranked = |most_first: bool| {
+            let mut ranked: Vec<(f64, u64)> = numbers.iter().map(|number| (rank(number), *number)).collect();
+            let compare = |one: &(f64, u64), other: &(f64, u64)| {
+                let by_rank = if most_first { other.0.total_cmp(&one.0) } else { one.0.total_cmp(&other.0) };
+                by_rank.then(one.1.cmp(&other.1))
+            };
+            // Only what is shown needs its place.
+            let end = skip.saturating_add(limit);
+            if end < ranked.len() {
+                ranked.select_nth_unstable_by(end, compare);
+                ranked.truncate(end);
+            }
+            ranked.sort_unstable_by(compare);
+            numbers = ranked.into_iter().map(|(_, number)| number).collect();
+        };
+        match order {
+            Order::Oldest => {}
+            Order::Newest => numbers.reverse(),
+            Order::Spam => ranked(true),
+            Order::Fine => ranked(false),
+        }
+        (total, numbers.into_iter().skip(skip).take(limit).collect())
+    }
+}
+
 impl Posts {
     /// A page of a list: `limit` posts after the first `skip`.
     pub fn list(
@@ -143,16 +191,10 @@ impl Posts {
         let thresholds = self.settings().thresholds;
         let book = self.book(tenant);
         let book = book.lock();
-        let mut numbers = filter.numbers(&book, thresholds, now);
-        let rank = |number: &u64| book.rows.get(number).and_then(|row| row.probability).unwrap_or(0.5);
-        match order {
-            Order::Oldest => {}
-            Order::Newest => numbers.reverse(),
-            Order::Spam => numbers.sort_by(|one, other| rank(other).total_cmp(&rank(one))),
-            Order::Fine => numbers.sort_by(|one, other| rank(one).total_cmp(&rank(other))),
-        }
-        let mut page = Page { total: numbers.len(), ..Page::default() };
-        for number in numbers.into_iter().skip(skip).take(limit.min(MAX_PAGE)) {
+        let limit = limit.min(MAX_PAGE);
+        let (total, numbers) = filter.page(&book, order, (skip, limit), thresholds, now);
+        let mut page = Page { total, ..Page::default() };
+        for number in numbers {
             if let Some(post) = self.load(tenant, number)? {
                 page.claims.push(book.claim(number, now).cloned());
                 page.posts.push(post);
@@ -246,15 +288,14 @@ impl Posts {
         times.sort_unstable();
         let at = |share: usize| times.get((times.len() * share / 100).min(times.len().saturating_sub(1)));
         let day = std::time::Duration::from_hours(24);
-        let states = [PostState::Approved, PostState::Spam, PostState::Rejected];
-        let decided = states.into_iter().flat_map(|state| book.in_state(state));
+        let yesterday = Timestamp::from_millis(now.millis().saturating_sub(day.as_millis() as u64));
         Backlog {
             held: book.total(PostState::Held),
             oldest_seconds: oldest,
             expiring,
             median_seconds: at(50).copied(),
             slow_seconds: at(95).copied(),
-            decided_today: decided.filter(|(_, row)| row.decided.is_some_and(|at| now.since(at) < day)).count(),
+            decided_today: book.decisions_since(Some(yesterday)),
         }
     }
 
@@ -269,14 +310,11 @@ impl Posts {
     pub fn decided(&self, tenant: TenantId, skip: usize, limit: usize) -> Result<(Vec<Post>, usize), PostError> {
         let book = self.book(tenant);
         let book = book.lock();
-        let mut rows: Vec<(Timestamp, u64)> =
-            book.rows.iter().filter_map(|(number, row)| Some((row.decided?, *number))).collect();
-        rows.sort_unstable_by(|one, other| other.cmp(one));
-        let total = rows.len();
+        let numbers: Vec<u64> = book.decisions().skip(skip).take(limit.min(MAX_PAGE)).collect();
         let mut posts = Vec::new();
-        for (_, number) in rows.into_iter().skip(skip).take(limit.min(MAX_PAGE)) {
+        for number in numbers {
             posts.extend(self.load(tenant, number)?);
         }
-        Ok((posts, total))
+        Ok((posts, book.decisions_since(None)))
     }
 }

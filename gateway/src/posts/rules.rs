@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
+use utoipa::ToSchema;
 
 use super::PostError;
 use super::links::Link;
@@ -20,7 +21,7 @@ pub const MAX_RULES: usize = 2000;
 const MAX_PATTERN: usize = 200;
 
 /// What a rule looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Field {
     /// Words of title and text.
@@ -32,7 +33,7 @@ pub enum Field {
 }
 
 /// What happens to a post that matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// A person decides.
@@ -42,7 +43,7 @@ pub enum Effect {
 }
 
 /// Does it bite?
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuleMode {
     /// It only counts what it would have done.
@@ -52,7 +53,7 @@ pub enum RuleMode {
 }
 
 /// A rule as it is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewRule {
     /// What it looks at.
     pub field: Field,

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{AuthorId, Body, PostError, PostId, Source};
+use super::{AuthorId, Body, Byline, PostError, PostId, Source};
 use crate::clock::Timestamp;
 use crate::redact::{self, Mode, Policy};
 
@@ -19,7 +20,7 @@ const MAX_FIELD: usize = 2000;
 const EXCERPT: usize = 240;
 
 /// A post as it is submitted: the body of `POST /v1/posts`. Fields that are not known are ignored.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Submission {
     /// The help center's name for the post; the same id again is the same post. Made up if it is missing.
@@ -61,16 +62,8 @@ pub struct Checked {
     pub id: PostId,
     /// The author.
     pub author: AuthorId,
-    /// Name, address and page as they are shown.
-    pub author_name: Option<String>,
-    /// The mail address.
-    pub author_email: Option<String>,
-    /// The web page.
-    pub author_url: Option<String>,
-    /// The IP address.
-    pub author_ip: Option<IpAddr>,
-    /// Since when there is an account.
-    pub author_since: Option<Timestamp>,
+    /// Name, addresses and age of the account.
+    pub byline: Byline,
     /// The title.
     pub title: String,
     /// The language.
@@ -220,11 +213,13 @@ impl Submission {
         Ok(Checked {
             id,
             author,
-            author_name: pen.field(self.author_name)?,
-            author_email,
-            author_url: pen.address(self.author_url)?,
-            author_ip: author_ip.map(|ip| ip.to_canonical()),
-            author_since,
+            byline: Byline {
+                name: pen.field(self.author_name)?,
+                email: author_email,
+                url: pen.address(self.author_url)?,
+                ip: author_ip.map(|ip| ip.to_canonical()),
+                since: author_since,
+            },
             title: pen.field(self.title)?.unwrap_or_default(),
             lang: pen.field(self.lang)?.filter(|lang| lang.len() <= 35),
             url: pen.address(self.url)?,
@@ -322,5 +317,18 @@ mod tests {
         assert_eq!(strike_out("call 555 or 555", "555").as_deref(), Some("call ███ or ███"));
         assert_eq!(strike_out("call", "555"), None);
         assert_eq!(strike_out("call", " "), None);
+    }
+
+    proptest::proptest! {
+        /// What is struck out is gone, and all else stays where it was.
+        #[test]
+        fn a_struck_piece_is_gone_and_nothing_else(before in "[ab日 \n]{0,20}", piece in "[cé本][cé本 \n]{0,6}", after in "[ab日 \n]{0,20}") {
+            let text = format!("{before}{piece}{after}{piece}");
+            let struck = strike_out(&text, &piece).unwrap();
+            proptest::prop_assert_eq!(struck.chars().count(), text.chars().count());
+            proptest::prop_assert!(!struck.contains(['c', 'é', '本']), "{}", struck);
+            let kept = |text: &str| text.chars().filter(|c| "ab日".contains(*c)).collect::<String>();
+            proptest::prop_assert_eq!(kept(&struck), kept(&text));
+        }
     }
 }

@@ -441,6 +441,44 @@ async fn filters_and_orders_find_what_they_say() {
     assert!(world.clock.now() > Timestamp::from_millis(0));
 }
 
+/// Whatever the order and the filter, pages put together are the whole list, in the same order.
+#[tokio::test]
+async fn pages_are_pieces_of_the_list() {
+    let world = World::new();
+    for n in 0..23 {
+        let text = ["perhaps this", "perhaps that", "good"][n % 3];
+        world.submit_as(ACME, &n.to_string(), ["ann", "bob"][n % 2], text).await;
+    }
+    world.decide(Action::Spam, "0", "kim").await.unwrap();
+    world.decide(Action::Approve, "1", "kim").await.unwrap();
+    world.decide(Action::Undo, "0", "kim").await.unwrap();
+    let find = |filter: &Filter, order, skip, limit| {
+        let page = world.posts.list(ACME.0, filter, order, skip, limit).unwrap();
+        (page.total, page.posts.into_iter().map(|post| post.id.to_string()).collect::<Vec<_>>())
+    };
+    let held = Filter { state: Some(PostState::Held), ..Filter::default() };
+    let of_ann = Filter { author: Some(AuthorId::parse("ann").unwrap()), ..held.clone() };
+    for filter in [Filter::default(), held.clone(), of_ann] {
+        for order in [Order::Oldest, Order::Newest, Order::Spam, Order::Fine] {
+            let (total, whole) = find(&filter, order, 0, 500);
+            assert_eq!(total, whole.len());
+            let pieces: Vec<String> = (0..=total / 4).flat_map(|page| find(&filter, order, page * 4, 4).1).collect();
+            assert_eq!(pieces, whole, "{filter:?} {order:?}");
+            assert_eq!(find(&filter, order, usize::MAX, 4), (total, Vec::new()));
+        }
+    }
+    let (decided, count) = world.posts.decided(ACME.0, 0, 10).unwrap();
+    assert_eq!(
+        (decided.len(), count, world.posts.backlog(ACME.0).decided_today),
+        (1, 1, 1),
+        "what was taken back is none"
+    );
+    assert_eq!(
+        world.posts.totals().iter().find(|(state, _)| *state == PostState::Held).unwrap().1,
+        find(&held, Order::Oldest, 0, 1).0
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_submissions_share_syncs() {
     let world = World::new();

@@ -45,8 +45,8 @@ impl Posts {
             };
             let text = normalise(&format!("{}\n{}", post.title, body.text));
             let found = links::links(&body.text);
-            let email = post.author_email.as_deref();
-            if rule.matches(&Subject { text: &text, links: &found, email, ip: post.author_ip }) {
+            let email = post.byline.email.as_deref();
+            if rule.matches(&Subject { text: &text, links: &found, email, ip: post.byline.ip }) {
                 trial.matched += 1;
                 trial.public += usize::from(post.state.is_public());
                 if trial.posts.len() < super::UNCONFIRMED {

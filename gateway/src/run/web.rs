@@ -24,10 +24,10 @@ use crate::tenants::Registry;
 use crate::threads::Processors;
 use crate::web::account::PendingFactors;
 use crate::web::accounts::{AccountError, Accounts, Lifetimes};
-use crate::web::control::AccountAdmin;
 use crate::web::login::throttle::SignInThrottle;
 use crate::web::notify::OwnMail;
 use crate::web::oidc::{Fetcher, Provider};
+use crate::web::people::PeopleAdmin;
 use crate::web::posts::PostAdmin;
 use crate::web::site::{Peer, Site};
 use crate::web::suppressions::SuppressionAdmin;
@@ -134,7 +134,7 @@ impl Gateway {
 
     pub(super) fn serve_control(self: &Arc<Self>, socket: UnixListener, clock: &Arc<dyn Clock>) -> JoinHandle<()> {
         let state = self.admin_state();
-        let accounts = AccountAdmin {
+        let people = PeopleAdmin {
             rules: self.config.read().web.password_rules,
             accounts: self.accounts.clone(),
             registry: self.registry.clone(),
@@ -143,7 +143,8 @@ impl Gateway {
         let posts = PostAdmin { posts: self.posts.clone(), registry: self.registry.clone() };
         let suppressions = self.remembered.suppressions.clone();
         let suppressions = SuppressionAdmin { suppressions, registry: self.registry.clone() };
-        let more = web::control::router(accounts)
+        let more = web::control::router(self.registry.clone())
+            .merge(web::people::control_router(people))
             .merge(web::posts::control_router(posts))
             .merge(web::suppressions::control_router(suppressions));
         let mut stop = self.stop_rest.subscribe();

@@ -22,3 +22,31 @@ pub fn write(name: &str, value: &str, max_age: Option<u64>, secure: bool) -> Hea
     // Only a name or value of ours could make this fail.
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_among_others(value in "[a-z0-9]{1,43}", noise in "[ -:<-~]{0,30}", secure: bool) {
+            let written = write("waxseal", &value, Some(60), secure);
+            let pair = written.to_str().unwrap().split(';').next().unwrap().to_owned();
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, format!("x{noise}; {pair}; waxseal=later").parse().unwrap());
+            prop_assert_eq!(read(&headers, "waxseal"), Some(value));
+            prop_assert_eq!(read(&headers, "waxsea"), None);
+        }
+
+        #[test]
+        fn any_octets_are_read_without_panic(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = HeaderValue::from_bytes(&octets) {
+                headers.insert(header::COOKIE, value);
+            }
+            let _ = read(&headers, "waxseal");
+        }
+    }
+}

@@ -69,17 +69,31 @@ fn admit(state: &WebState, access: Access, address: IpAddr, request: &mut Reques
         let detail = "this name is not served here: use the public address of the listener ([[listen]] public_url)";
         return Err(Refusal::Problem(Problem::misdirected(detail)));
     }
-    let identity = identify(state, headers).map_err(Refusal::Problem)?;
+    let mut identity = identify(state, headers).map_err(Refusal::Problem)?;
     let by_token = matches!(&identity, Some(Identity { who: Who::Token { .. }, .. }));
     if !by_token && !csrf::is_ours(&state.site, request.method(), headers) {
         let detail = "this request came from another site, or from a browser that does not say from where: \
                       open the page here and try again";
         return Err(Refusal::Problem(Problem::forbidden(detail)));
     }
-    if !by_token && !state.rooms.accounts.admits(address) && !request.uri().path().starts_with("/assets/") {
+    if !by_token && !state.rooms.accounts.admits(None, address) && !request.uri().path().starts_with("/assets/") {
         return Err(Refusal::Problem(Problem::forbidden(format!("persons may not enter from {address}"))));
     }
-    admit_by(access, identity, address, request)
+    let away = !by_token && identity.as_mut().is_some_and(|identity| leave_out_far_tenants(state, identity, address));
+    admit_by(access, identity, address, request).map_err(|refusal| match refusal {
+        Refusal::Problem(problem) if away && problem.status == 403 => {
+            Refusal::Problem(Problem::forbidden(format!("your tenant's people may not enter from {address}")))
+        }
+        other => other,
+    })
+}
+
+/// A role in a tenant counts only from where the tenant's people may enter. Was one left out?
+fn leave_out_far_tenants(state: &WebState, identity: &mut Identity, address: IpAddr) -> bool {
+    let before = identity.grants.len();
+    let near = |grant: &Grant| grant.tenant.is_none() || state.rooms.accounts.admits(grant.tenant, address);
+    identity.grants.retain(near);
+    identity.grants.len() < before
 }
 
 fn admit_by(access: Access, identity: Option<Identity>, address: IpAddr, request: &mut Request) -> Result<(), Refusal> {

@@ -10,7 +10,7 @@ mod assets;
 mod audit;
 pub mod caller;
 pub mod control;
-mod cookie;
+pub mod cookie;
 mod csrf;
 mod device;
 pub mod domains;
@@ -25,9 +25,11 @@ pub mod oidc;
 mod openapi;
 mod overview;
 pub mod page;
+pub mod people;
 pub mod posts;
 pub mod role;
 pub mod route;
+mod said;
 mod second_factor;
 pub mod settings;
 pub mod site;
@@ -63,6 +65,7 @@ pub fn table() -> Vec<Route> {
         account::routes(),
         domains::routes(),
         mail::routes(),
+        people::ROUTES.to_vec(),
         suppressions::ROUTES.to_vec(),
         audit::ROUTES.to_vec(),
         overview::ROUTES.to_vec(),

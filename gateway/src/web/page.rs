@@ -15,6 +15,7 @@ use super::caller::{Caller, Who};
 use super::language::Language;
 use super::role::{Reach, Role};
 use super::route::is_page;
+use super::said::Said;
 use super::state::WebState;
 use super::words::Words;
 use crate::admin::Problem;
@@ -40,6 +41,8 @@ pub struct Layout {
     pub email: Option<String>,
     /// The entries that the caller's roles admit.
     pub navigation: Vec<NavigationItem>,
+    /// Is the caller an owner anywhere?
+    pub owner: bool,
     /// The path and query of this page, for the language switch.
     pub here: String,
 }
@@ -53,7 +56,8 @@ impl Layout {
             Who::Token { .. } => None,
         });
         let navigation = caller.map(|caller| navigation(caller, words, here)).unwrap_or_default();
-        Self { language, words, email, navigation, here: here.to_owned() }
+        let owner = caller.is_some_and(|caller| caller.has_any(&[Role::Owner]));
+        Self { language, words, email, navigation, owner, here: here.to_owned() }
     }
 
     /// The address of an asset.
@@ -80,15 +84,21 @@ pub fn moment(at: Timestamp, language: Language) -> (String, String) {
 
 fn navigation(caller: &Caller, words: &'static Words, here: &str) -> Vec<NavigationItem> {
     use Role::{Admin, Auditor, Moderator, Owner};
-    let entries: [(&'static str, &'static str, &[Role]); 5] = [
+    let entries: [(&'static str, &'static str, &[Role]); 6] = [
         ("/", words.overview, &Role::ALL),
         ("/domains", words.domains, &[Owner, Admin, Auditor]),
         ("/queue", words.queue, &[Owner, Admin, Auditor]),
         ("/moderation", words.moderation, &[Owner, Admin, Moderator, Auditor]),
+        ("/people", words.people, &[Owner, Admin]),
         ("/audit", words.audit, &[Owner, Auditor]),
     ];
     let everywhere = |roles| Reach::of(&caller.grants, roles) == Some(Reach::Everything);
-    let below = |path: &str| if path == "/" { here == "/" } else { here.starts_with(path) };
+    let below = |path: &str| match path {
+        "/" => here == "/",
+        // Its tabs have paths of their own.
+        "/people" => ["/people", "/tokens", "/networks"].iter().any(|tab| here.starts_with(tab)),
+        path => here.starts_with(path),
+    };
     let admitted = entries
         .into_iter()
         .filter(|(path, _, roles)| if *path == "/audit" { everywhere(roles) } else { caller.has_any(roles) });
@@ -130,26 +140,72 @@ pub fn see_other(path: &str) -> Response {
 struct ProblemPage {
     layout: Layout,
     title: String,
-    detail: String,
+    detail: Said,
+}
+
+/// What the router and its extractors refuse by themselves (a query or form that cannot be read, a method that a route
+/// does not take) is a problem like any other.
+async fn with_problem(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let bare = kind.is_empty() || kind.starts_with("text/plain");
+    if !status.is_client_error() || !bare || response.extensions().get::<Problem>().is_some() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let text = axum::body::to_bytes(body, 4096).await.unwrap_or_default();
+    let title = status.canonical_reason().unwrap_or("Problem").to_owned();
+    let detail = match String::from_utf8_lossy(&text).trim() {
+        "" if status == StatusCode::METHOD_NOT_ALLOWED => "this path does not take this method".to_owned(),
+        "" => title.to_lowercase(),
+        text => text.to_owned(),
+    };
+    let mut problem = Problem { status: status.as_u16(), title, detail }.into_response();
+    for (name, value) in &parts.headers {
+        if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
+            problem.headers_mut().insert(name, value.clone());
+        }
+    }
+    problem
+}
+
+/// A page's script shows a problem of the API to a person: it speaks the page's language.
+fn in_the_pages_language(response: Response, language: Language) -> Response {
+    let Some(problem) = response.extensions().get::<Problem>() else { return response };
+    let detail = super::said::problem(&problem.detail, language);
+    if detail.text == problem.detail {
+        return response;
+    }
+    let mut said = Problem { detail: detail.text, ..problem.clone() }.into_response();
+    for (name, value) in response.headers() {
+        if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
+            said.headers_mut().insert(name, value.clone());
+        }
+    }
+    said
 }
 
 /// Makes a page of the problem that a page's handler answered with.
 pub(super) async fn problems_as_pages(State(_): State<WebState>, request: Request, next: Next) -> Response {
-    if !is_page(request.uri().path()) {
-        return next.run(request).await;
-    }
     let language = Language::of(request.headers());
+    if !is_page(request.uri().path()) {
+        let headers = request.headers();
+        let for_a_page = headers.contains_key("sec-fetch-site") && !headers.contains_key(header::AUTHORIZATION);
+        let response = with_problem(next.run(request).await).await;
+        return if for_a_page { in_the_pages_language(response, language) } else { response };
+    }
     let here = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let response = next.run(request).await;
+    let response = with_problem(next.run(request).await).await;
     let Some(problem) = response.extensions().get::<Problem>() else { return response };
     let caller = response.extensions().get::<Caller>();
     let words = Words::of(language);
     let title = match problem.status {
         403 => words.forbidden.to_owned(),
         404 => words.not_found.to_owned(),
-        _ => problem.title.clone(),
+        _ => super::said::title(&problem.title, language),
     };
-    let page = ProblemPage { layout: Layout::new(caller, language, &here), title, detail: problem.detail.clone() };
+    let detail = super::said::problem(&problem.detail, language);
+    let page = ProblemPage { layout: Layout::new(caller, language, &here), title, detail };
     let status = response.status();
     show_as(status, &page).unwrap_or(response)
 }

@@ -188,4 +188,15 @@ mod tests {
         assert_eq!(client("10.0.0.1"), "198.51.100.7");
         assert_eq!(client("192.0.2.1"), "192.0.2.1");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_link_asks_for_leads_to_a_path_of_ours(text in "\\PC{0,60}", path in "[/\\\\a-z:@.?#%\t\r\n]{0,30}") {
+            for wanted in [&text, &path, &format!("/{text}"), &format!("/{path}")] {
+                let led_to = local_path(Some(wanted));
+                proptest::prop_assert!(led_to.starts_with('/') && !led_to.starts_with("//") && !led_to.contains('\\'));
+                proptest::prop_assert!(led_to.bytes().all(|octet| octet.is_ascii_graphic()));
+            }
+        }
+    }
 }

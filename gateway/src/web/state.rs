@@ -82,7 +82,10 @@ impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
         let text = error.to_string();
         match error {
-            AccountError::NoAccount(_) | AccountError::NoToken(_) | AccountError::NoSession => Self::not_found(text),
+            AccountError::NoAccount(_)
+            | AccountError::NoToken(_)
+            | AccountError::NoSession
+            | AccountError::NoRole(_) => Self::not_found(text),
             AccountError::Address(_) | AccountError::Refused(_) => Self::invalid(text),
             AccountError::Exists(_) | AccountError::LastOwner(_) => Self::conflict(text),
             AccountError::Store(_) | AccountError::Secret(_) => Self::internal(text),

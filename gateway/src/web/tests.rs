@@ -1,6 +1,8 @@
 //! The web listener without a socket: every route with every role and tenant, and what a sign-in must not allow.
 
 mod door;
+mod hostile;
+mod people;
 mod table;
 
 use std::sync::Arc;

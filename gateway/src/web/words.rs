@@ -13,6 +13,7 @@ words! {
         domains: "Domains" | "ドメイン",
         queue: "Queue" | "送信キュー",
         moderation: "Moderation" | "モデレーション",
+        people: "People" | "メンバー",
         audit: "Audit" | "監査記録",
         email: "E-mail address" | "メールアドレス",
         by_password: "password" | "パスワード",

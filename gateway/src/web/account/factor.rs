@@ -6,17 +6,19 @@ use std::time::Duration;
 use askama::Template;
 use askama::filters::Safe;
 use axum::extract::{Form, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{AccountWords, confirmed, done, person};
+use crate::admin::Problem;
 use crate::clock::Timestamp;
-use crate::web::accounts::{SecondFactor, SessionKey};
+use crate::web::accounts::{Account, Accounts, SecondFactor, SessionKey};
 use crate::web::caller::Caller;
 use crate::web::login::wiped;
+use crate::web::notify::{Matter, Notices};
 use crate::web::page::{Layout, PageResult, show, show_as};
 use crate::web::route::{Access, Route};
 use crate::web::second_factor::{self, picture, recovery_codes, step_of, typed_form};
@@ -104,7 +106,7 @@ async fn form(State(state): State<WebState>, layout: Layout, caller: Caller) -> 
     // The same until it is confirmed or too old: a reload must not make the picture that was read worthless.
     let secret = match state.rooms.pending_factors.get(&session, now) {
         Some(secret) => secret,
-        None => second_factor::new_secret().map_err(|error| crate::admin::Problem::internal(error.to_string()))?,
+        None => second_factor::new_secret().map_err(|error| Problem::internal(error.to_string()))?,
     };
     state.rooms.pending_factors.put(session, secret.clone(), now);
     show(&page(&state, layout, &secret, &account.email, account.password.is_some(), None))
@@ -133,9 +135,9 @@ async fn turn_on(
         return show_as(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
     let last_step = step_of(&fresh, &typed.code, now).unwrap_or_default();
-    let (codes, recovery) = recovery_codes().map_err(|error| crate::admin::Problem::internal(error.to_string()))?;
+    let (codes, recovery) = recovery_codes().map_err(|error| Problem::internal(error.to_string()))?;
     let (id, by) = (account.id.clone(), caller.by());
-    let set = move |accounts: &crate::web::accounts::Accounts| {
+    let set = move |accounts: &Accounts| {
         accounts.change(&id, &by, |account| {
             account.totp = Some(SecondFactor { secret, last_step });
             account.recovery = recovery;
@@ -147,19 +149,30 @@ async fn turn_on(
     show(&CodesPage { layout, words, codes })
 }
 
+/// The account of a person who has typed the password once more and has a second factor.
+async fn sure(
+    state: &WebState,
+    caller: &Caller,
+    password: Zeroizing<String>,
+    words: &AccountWords,
+) -> Result<std::sync::Arc<Account>, Problem> {
+    let (account, _) = person(state, caller)?;
+    if account.totp.is_none() || !confirmed(state, &account, password, caller.address).await? {
+        return Err(Problem::forbidden(words.wrong_password));
+    }
+    Ok(account)
+}
+
 async fn turn_off(
     State(state): State<WebState>,
     layout: Layout,
     caller: Caller,
+    headers: HeaderMap,
     Form(typed): Form<Typed>,
 ) -> PageResult {
-    let (account, _) = person(&state, &caller)?;
-    let words = AccountWords::of(layout.language);
-    if !confirmed(&state, &account, typed.password, caller.address).await? {
-        return Err(crate::admin::Problem::forbidden(words.wrong_password));
-    }
+    let account = sure(&state, &caller, typed.password, AccountWords::of(layout.language)).await?;
     let (id, by) = (account.id.clone(), caller.by());
-    let clear = move |accounts: &crate::web::accounts::Accounts| {
+    let clear = move |accounts: &Accounts| {
         accounts.change(&id, &by, |account| {
             account.totp = None;
             account.recovery.clear();
@@ -167,6 +180,7 @@ async fn turn_off(
         })
     };
     state.accounts(clear).await?;
+    Notices::new(&state, &headers).tell(&account, Matter::OwnFactorOff, &account.email);
     Ok(done("/account"))
 }
 
@@ -176,14 +190,11 @@ async fn new_codes(
     caller: Caller,
     Form(typed): Form<Typed>,
 ) -> PageResult {
-    let (account, _) = person(&state, &caller)?;
     let words = AccountWords::of(layout.language);
-    if account.totp.is_none() || !confirmed(&state, &account, typed.password, caller.address).await? {
-        return Err(crate::admin::Problem::forbidden(words.wrong_password));
-    }
-    let (codes, recovery) = recovery_codes().map_err(|error| crate::admin::Problem::internal(error.to_string()))?;
+    let account = sure(&state, &caller, typed.password, words).await?;
+    let (codes, recovery) = recovery_codes().map_err(|error| Problem::internal(error.to_string()))?;
     let (id, by) = (account.id.clone(), caller.by());
-    let renew = move |accounts: &crate::web::accounts::Accounts| {
+    let renew = move |accounts: &Accounts| {
         accounts.change(&id, &by, |account| {
             account.recovery = recovery;
             Some("made new recovery codes".to_owned())

@@ -16,7 +16,6 @@ use zeroize::Zeroizing;
 use super::accounts::{Account, AccountId, Session, SessionKey};
 use super::caller::{Caller, Who};
 use super::page::{Layout, PageResult, see_other, show};
-use super::role::{Reach, Role};
 use super::route::{Access, Route};
 use super::state::WebState;
 use crate::admin::Problem;
@@ -27,7 +26,6 @@ pub use factor::PendingFactors;
 
 const OWN_ROUTES: &[Route] = &[
     Route::get("/account", Access::Person, || get(page)),
-    Route::post("/account/networks", Access::Operator(&[Role::Owner]), || post(networks)),
     Route::post("/account/sessions", Access::Person, || post(end)),
 ];
 
@@ -75,8 +73,6 @@ words! {
         codes_title: "Recovery codes" | "回復コード",
         codes_text: "Each opens your account once when the authenticator is lost. Keep them where the authenticator is not; they are shown this once." | "認証アプリを失ったとき、1つにつき1回だけログインできます。認証アプリとは別の場所に保管してください。再表示はできません。",
         done: "I have kept them" | "保管しました",
-        networks: "Where people may enter from" | "ログインを許可するネットワーク",
-        networks_text: "Networks such as 192.0.2.0/24, one a line; empty: anywhere. For everybody who signs in here. A list without your own address is refused." | "192.0.2.0/24 のようなネットワークを1行に1つ入力します。空欄の場合は制限なし。全員に適用されます。ご自身のアドレスを含まない設定は拒否されます。",
         started_over: "This set-up took too long. Begin again." | "設定の有効期限が切れました。最初からやり直してください。",
     }
 }
@@ -103,8 +99,6 @@ struct AccountPage {
     factor: bool,
     codes_left: String,
     changed: bool,
-    /// One a line, for who may change them.
-    networks: Option<String>,
 }
 
 /// The person's account and session; the guard has let only persons through.
@@ -146,10 +140,6 @@ async fn page(State(state): State<WebState>, layout: Layout, caller: Caller, uri
         factor: account.totp.is_some(),
         codes_left: super::language::fill(words.codes_left, &[&account.recovery.len()]),
         changed: uri.query() == Some("changed"),
-        networks: (Reach::of(&caller.grants, &[Role::Owner]) == Some(Reach::Everything)).then(|| {
-            let networks = state.rooms.accounts.networks();
-            networks.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        }),
         layout,
     })
 }
@@ -173,19 +163,6 @@ async fn end(State(state): State<WebState>, caller: Caller, Form(ending): Form<E
     let found = sessions.into_iter().map(|(key, _)| key).find(|key| key.short() == ending.session);
     let key = found.ok_or_else(|| Problem::not_found("there is no such session: it has ended already"))?;
     state.accounts(move |accounts| accounts.end_session(&id, &key, &by)).await?;
-    Ok(see_other("/account"))
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Networks {
-    networks: String,
-}
-
-async fn networks(State(state): State<WebState>, caller: Caller, Form(typed): Form<Networks>) -> PageResult {
-    let networks = super::accounts::parse_networks(&typed.networks).map_err(Problem::invalid)?;
-    let (by, from) = (caller.by(), caller.address);
-    state.accounts(move |accounts| accounts.set_networks(&networks, Some(from), &by)).await?;
     Ok(see_other("/account"))
 }
 

@@ -15,6 +15,7 @@ use crate::web::accounts::{Account, hash};
 use crate::web::caller::MaybeCaller;
 use crate::web::guard::{ClientAddress, HalfSignedIn};
 use crate::web::login::{Shown, complete, wiped};
+use crate::web::notify::{Matter, Notices};
 use crate::web::page::{Layout, PageResult, show, show_as};
 use crate::web::route::{Access, Route};
 use crate::web::state::WebState;
@@ -82,6 +83,9 @@ async fn change(
         return show_as(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
     let account = set(&state, &account, typed.new).await?;
+    if caller.is_some() {
+        Notices::new(&state, &headers).tell(&account, Matter::OwnPassword, &account.email);
+    }
     // Every other session ends, and this one gets a secret of its own.
     let shown = if account.totp.is_some() { Shown::PasswordAndCode } else { Shown::Password };
     complete(&state, &account, shown, &headers, address, "/account?changed", half).await

@@ -6,6 +6,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::{Account, AccountError, AccountId, Accounts, folded, stored};
+use crate::ids::TenantId;
 use crate::message::Mailbox;
 use crate::store::control::{ChangeSet, Namespace};
 use crate::tenants::secret;
@@ -64,6 +65,7 @@ impl Accounts {
             identity: None,
             devices: Vec::new(),
             language: None,
+            disabled: None,
             created: now,
         };
         let words = format!("added {email} as {} of {}", grant.role, self.place(grant));
@@ -94,6 +96,48 @@ impl Accounts {
             account.grants.push(grant);
             Some(format!("made {} {words}", account.email))
         })
+    }
+
+    /// Takes an account's role in a tenant away, or the one in all tenants.
+    pub fn withdraw(&self, id: &AccountId, tenant: Option<TenantId>, by: &str) -> Result<Arc<Account>, AccountError> {
+        let account = self.account(id).ok_or_else(|| AccountError::NoAccount(id.to_string()))?;
+        let held = account.grants.iter().find(|grant| grant.tenant == tenant).copied();
+        let held = held.ok_or_else(|| AccountError::NoRole(account.email.clone()))?;
+        let words = format!("{} of {}", held.role, self.place(held));
+        self.change(id, by, |account| {
+            account.grants.retain(|grant| grant.tenant != tenant);
+            Some(format!("took the role {words} from {}", account.email))
+        })
+    }
+
+    /// Shuts an account and ends its sessions; all else of it stays, for the day on which it is opened again.
+    pub fn disable(&self, id: &AccountId, by: &str) -> Result<Arc<Account>, AccountError> {
+        let now = self.clock.now();
+        let account = self.change(id, by, |account| {
+            account.disabled.get_or_insert(now);
+            Some(format!("disabled the account {}", account.email))
+        })?;
+        self.end_sessions(id, None, by)?;
+        Ok(account)
+    }
+
+    /// Opens a disabled account again.
+    pub fn enable(&self, id: &AccountId, by: &str) -> Result<Arc<Account>, AccountError> {
+        self.change(id, by, |account| {
+            account.disabled = None;
+            Some(format!("enabled the account {}", account.email))
+        })
+    }
+
+    /// Takes a lost second factor away and ends the account's sessions.
+    pub fn reset_factor(&self, id: &AccountId, by: &str) -> Result<Arc<Account>, AccountError> {
+        let account = self.change(id, by, |account| {
+            account.totp = None;
+            account.recovery.clear();
+            Some(format!("removed the second factor of {}", account.email))
+        })?;
+        self.end_sessions(id, None, by)?;
+        Ok(account)
     }
 
     /// Removes an account and ends its sessions. Never the last owner of everything.
@@ -160,8 +204,9 @@ impl Accounts {
     }
 }
 
+/// One who is disabled lets nobody in.
 fn is_operator_owner(account: &Account) -> bool {
-    account.grants.contains(&Grant { tenant: None, role: Role::Owner })
+    account.disabled.is_none() && account.grants.contains(&Grant { tenant: None, role: Role::Owner })
 }
 
 /// The PHC string of a password. A password may hold any character, other than a submission secret.

@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
+use crate::ids::TenantId;
 use crate::store::control::{ChangeSet, Namespace};
 use crate::tenants::{Registry, RegistryError};
 
@@ -44,8 +45,11 @@ pub enum AccountError {
     /// The client's mistake.
     #[error("\"{0}\" is not a mail address such as anna@example.com")]
     Address(String),
+    /// The client's mistake.
+    #[error("{0} has no such role")]
+    NoRole(String),
     /// The address is taken.
-    #[error("{0} has an account already: waxseal user list")]
+    #[error("{0} has an account already: give it another role instead")]
     Exists(String),
     /// Nobody could let anybody in any more.
     #[error("{0} is the last owner: make another first")]
@@ -67,7 +71,8 @@ struct Known {
     by_email: HashMap<String, AccountId>,
     sessions: HashMap<SessionKey, Session>,
     tokens: HashMap<Digest, ApiToken>,
-    networks: Vec<ipnet::IpNet>,
+    /// By tenant; `None` is for everybody.
+    networks: HashMap<Option<TenantId>, Vec<ipnet::IpNet>>,
 }
 
 /// People, sessions and tokens. Share it in an `Arc`.
@@ -116,10 +121,10 @@ impl Accounts {
                 known.tokens.insert(key, read(&value)?);
             }
         }
-        if let Some((_, value)) =
-            registry.kept(Namespace::WebSetting)?.iter().find(|(key, _)| key == networks::NETWORKS)
-        {
-            known.networks = read(value)?;
+        for (key, value) in registry.kept(Namespace::WebSetting)? {
+            if let Some(of) = networks::read_key(&key) {
+                known.networks.insert(of, read(&value)?);
+            }
         }
         Ok(Self { registry, clock, known: RwLock::new(known), changing: Mutex::new(()), lifetimes })
     }

@@ -109,8 +109,35 @@ pub struct Account {
     /// The language of mail to the person.
     #[serde(default)]
     pub language: Option<Language>,
+    /// Since when it is shut; `None`: it is open.
+    #[serde(default)]
+    pub disabled: Option<Timestamp>,
     /// When it was made.
     pub created: Timestamp,
+}
+
+#[cfg(test)]
+impl Account {
+    /// An account with these roles and nothing else.
+    pub fn for_tests(email: &str, grants: &[Grant]) -> Self {
+        let created = Timestamp::from_millis(1_795_442_709_123);
+        Self {
+            id: AccountId::new(created),
+            email: email.to_owned(),
+            grants: grants.to_vec(),
+            password: None,
+            initial_until: None,
+            password_set: None,
+            earlier_passwords: Vec::new(),
+            totp: None,
+            recovery: Vec::new(),
+            identity: None,
+            devices: Vec::new(),
+            language: None,
+            disabled: None,
+            created,
+        }
+    }
 }
 
 /// A TOTP secret (RFC 6238).

@@ -92,7 +92,7 @@ impl Accounts {
         let now = self.clock.now();
         let known = self.known.read();
         let session = known.sessions.get(&key).filter(|session| self.alive(session, now))?.clone();
-        let account = known.accounts.get(&session.account)?.clone();
+        let account = known.accounts.get(&session.account).filter(|account| account.disabled.is_none())?.clone();
         drop(known);
         if now.since(session.seen) >= NOTE_USE_EVERY
             && let Some(session) = self.known.write().sessions.get_mut(&key)

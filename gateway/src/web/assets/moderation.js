@@ -14,20 +14,57 @@
     if (text.contains(selection.anchorNode) && text.contains(selection.focusNode)) piece.value = selection.toString();
   });
 
-  // Shortcuts can be switched off (WCAG 2.1.4); the choice is the browser's.
-  const read = () => { try { return localStorage.getItem("waxseal-keys") !== "off"; } catch { return true; } };
-  let keysOn = read();
-  const showKeys = () => document.documentElement.classList.toggle("keys-off", !keysOn);
+  // Shortcuts can be switched off and given other keys (WCAG 2.1.4); the choice is the browser's.
+  const usual = {
+    next: "j", previous: "k", approve: "a", spam: "s", reject: "r", undo: "z", open: "o", why: "w", author: "u", ban: "b",
+    trust: "t", select: "x", search: "/", go: "g", help: "?",
+  };
+  const kept = (name) => { try { return localStorage.getItem(name); } catch { return null; } };
+  const keep = (name, value) => { try { localStorage.setItem(name, value); } catch { /* for this page only */ } };
+  const ownKeys = () => {
+    let own = {};
+    try { own = JSON.parse(kept("waxseal-keymap")) || {}; } catch { /* not ours */ }
+    const fits = ([name, key]) => name in usual && typeof key === "string" && [...key].length === 1;
+    return { ...usual, ...Object.fromEntries(Object.entries(own).filter(fits)) };
+  };
+  let keys = ownKeys();
+  let keysOn = kept("waxseal-keys") !== "off";
+  const showKeys = (root = document) => {
+    document.documentElement.classList.toggle("keys-off", !keysOn);
+    for (const one of root.querySelectorAll("kbd[data-for]")) one.textContent = keys[one.dataset.for];
+    for (const one of root.querySelectorAll("input[data-key]")) one.value = keys[one.dataset.key];
+  };
   showKeys();
   const box = document.getElementById("keys-on");
   if (box) {
     box.checked = keysOn;
     box.addEventListener("change", () => {
       keysOn = box.checked;
-      try { localStorage.setItem("waxseal-keys", keysOn ? "on" : "off"); } catch { /* for this page only */ }
+      keep("waxseal-keys", keysOn ? "on" : "off");
       showKeys();
     });
   }
+  const keysSaid = document.getElementById("keys-said");
+  const changeKey = (field) => {
+    const name = field.dataset.key;
+    const key = [...field.value].filter((one) => one !== keys[name]).at(-1) || keys[name];
+    const taken = Object.entries(keys).some(([other, its]) => other !== name && its === key);
+    keysSaid.textContent = taken ? bench.dataset.taken.replace("{}", key) : "";
+    if (!taken && key.trim()) keys[name] = key;
+    keep("waxseal-keymap", JSON.stringify(keys));
+    showKeys();
+  };
+  for (const field of document.querySelectorAll("input[data-key]")) {
+    field.addEventListener("focus", () => field.select());
+    field.addEventListener("input", (event) => { if (!event.isComposing) changeKey(field); });
+    field.addEventListener("compositionend", () => changeKey(field));
+  }
+  document.getElementById("keys-usual")?.addEventListener("click", () => {
+    keys = { ...usual };
+    keep("waxseal-keymap", "{}");
+    keysSaid.textContent = "";
+    showKeys();
+  });
   const opener = document.getElementById("help-open");
   if (opener && help) {
     opener.hidden = false;
@@ -73,7 +110,7 @@
     // The server's own template: every value in it is escaped there.
     pane.innerHTML = text;
     pane.scrollTop = 0;
-    document.dispatchEvent(new CustomEvent("htmx:afterSwap"));
+    showKeys(pane);
     for (const time of pane.querySelectorAll("time[datetime]")) {
       time.title = time.dateTime;
       time.textContent = new Date(time.dateTime).toLocaleString(document.documentElement.lang);
@@ -215,28 +252,38 @@
   const typing = (target) =>
     target.closest("input:not([type='checkbox']), textarea, select, [contenteditable='true']") !== null;
 
-  const simple = {
-    j: () => move(current ? 1 : 0), k: () => move(-1),
-    a: (row) => decide(row, "approve"), s: (row) => decide(row, "spam"),
-    r: (row) => { waitingFor = { kind: "reason", row }; showToast(words.reason, false); },
-    b: (row) => { waitingFor = { kind: "ban", row }; showToast(fill(words.ban, row.querySelector(".who-cell a").textContent), false); },
-    t: (row) => trust(row), z: () => undo(),
-    o: (row) => window.location.assign(row.querySelector("a.title").href),
-    u: (row) => window.location.assign(authorPage(row)),
-    w: () => document.getElementById("why")?.focus(),
-    x: (row) => { const pick = row.querySelector("input[name='post']"); if (pick) pick.checked = !pick.checked; },
-    X: () => { if (all) { all.checked = !all.checked; all.dispatchEvent(new Event("change")); } },
-    A: (row) => decide(row, "approve", "", true), S: (row) => decide(row, "spam", "", true),
-    "/": () => document.getElementById("search").focus(),
-    g: () => { waitingFor = { kind: "go" }; },
-    "?": () => help.showModal(),
+  const commands = {
+    next: () => move(current ? 1 : 0), previous: () => move(-1),
+    approve: (row, shift) => decide(row, "approve", "", shift), spam: (row, shift) => decide(row, "spam", "", shift),
+    reject: (row) => { waitingFor = { kind: "reason", row }; showToast(words.reason, false); },
+    ban: (row) => { waitingFor = { kind: "ban", row }; showToast(fill(words.ban, row.querySelector(".who-cell a").textContent), false); },
+    trust: (row) => trust(row), undo: () => undo(),
+    open: (row) => window.location.assign(row.querySelector("a.title").href),
+    author: (row) => window.location.assign(authorPage(row)),
+    why: () => document.getElementById("why")?.focus(),
+    select: (row, shift) => {
+      if (shift && all) { all.checked = !all.checked; all.dispatchEvent(new Event("change")); return; }
+      const pick = row?.querySelector("input[name='post']");
+      if (pick) pick.checked = !pick.checked;
+    },
+    search: () => document.getElementById("search").focus(),
+    go: () => { waitingFor = { kind: "go" }; },
+    help: () => help.showModal(),
   };
-  const without = new Set(["j", "k", "z", "/", "g", "?", "X", "w"]);
+  // These need no post; the page is selected without one, too.
+  const free = new Set(["next", "previous", "undo", "search", "go", "help", "why"]);
+  const withShift = new Set(["approve", "spam", "select"]);
+  const commandOf = (key) => {
+    const exact = Object.keys(keys).find((name) => keys[name] === key);
+    if (exact) return [exact, false];
+    const upper = Object.keys(keys).find((name) => withShift.has(name) && keys[name].toUpperCase() === key);
+    return [upper, true];
+  };
 
   document.addEventListener("keydown", (event) => {
     // 229: an input method is at work on this key (IME), whatever the key says.
     if (!keysOn || event.isComposing || event.keyCode === 229 || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.repeat && !["j", "k"].includes(event.key)) return;
+    if (event.repeat && ![keys.next, keys.previous].includes(event.key)) return;
     if (help.open || typing(event.target)) return;
     if (event.key === "Escape") { waitingFor = null; toast.hidden = true; return; }
     if (waitingFor) {
@@ -244,18 +291,17 @@
       waitingFor = null;
       const reason = reasons[Number(event.key) - 1];
       if (kind === "reason" && reason) { event.preventDefault(); decide(row, "reject", reason); return; }
-      if (kind === "ban" && event.key === "b") { event.preventDefault(); window.location.assign(authorPage(row)); return; }
+      if (kind === "ban" && event.key === keys.ban) { event.preventDefault(); window.location.assign(authorPage(row)); return; }
       if (kind === "go") {
         const tab = document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);
         if (tab) { event.preventDefault(); window.location.assign(tab.href); return; }
       }
       toast.hidden = true;
     }
-    const action = simple[event.key];
-    if (!action || (event.key === "o" && !current)) return;
-    if (!without.has(event.key) && !current) return;
+    const [command, shift] = commandOf(event.key);
+    if (!command || (!current && !free.has(command) && !(command === "select" && shift))) return;
     event.preventDefault();
-    action(current);
+    commands[command](current, shift);
   });
 
   if (wide() && rows().length) select(rows()[0], false);

@@ -122,6 +122,11 @@ static DECOY: LazyLock<String> = LazyLock::new(|| {
     secret::hash_password(&nobodys).unwrap_or_default()
 });
 
+#[cfg(test)]
+pub(super) fn decoy() -> &'static str {
+    &DECOY
+}
+
 enum Refused {
     Wrong,
     InitialOver,
@@ -186,7 +191,7 @@ async fn check_password(
     let verified = state.rooms.processors.run(move || {
         let phc = account.as_ref().and_then(|account| account.password.as_deref());
         let right = secret::verify(&password, phc.unwrap_or(&DECOY));
-        account.filter(|account| right && account.password.is_some())
+        account.filter(|account| right && account.password.is_some() && account.disabled.is_none())
     });
     let verified = verified.await.ok_or_else(|| Problem::internal("hashing failed: try again"))?;
     Ok(match verified {

@@ -234,3 +234,26 @@ pub(super) async fn redact(
     place.desk.posts.strike_out(place.desk.of(), &id, piece, version, &place.desk.by).await?;
     Ok(see_other(&with(&form.back(), &[("did", Some("redact".into()))])))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_selection_is_read_as_the_list_writes_it(version: u32, id in "[a-zA-Z0-9日 &=+%/-]{1,30}") {
+            prop_assume!(!id.trim().is_empty() && id.trim() == id);
+            let (read, seen) = seen(&format!("{version} {id}")).unwrap();
+            prop_assert_eq!((read.as_str(), seen), (id.as_str(), Some(version)));
+        }
+
+        #[test]
+        fn any_form_is_read_without_panic(octets in proptest::collection::vec(any::<u8>(), 0..300), text in "\\PC{0,80}") {
+            let form = Form::read(&octets);
+            let _ = (form.back(), form.reason(), form.all("post").count(), form.get("do"));
+            let _ = (seen(&text), filter_of(&text), action_of(&text));
+        }
+    }
+}

@@ -13,8 +13,9 @@ use crate::clock::Timestamp;
 use crate::posts::links::{Link, links};
 use crate::posts::{Author, Body, Filter, Order, Post, PostId, PostState};
 use crate::web::caller::Caller;
-use crate::web::language::fill;
+use crate::web::language::{Language, fill};
 use crate::web::page::{Layout, PageResult, show};
+use crate::web::said::{self, Said};
 use crate::web::site::local_path;
 use crate::web::state::{WebState, blocking};
 
@@ -42,7 +43,7 @@ struct ShownLink {
 
 /// A signal with the length of its bar.
 struct Signal {
-    words: String,
+    words: Said,
     weight: String,
     size: String,
     spam: bool,
@@ -150,7 +151,7 @@ pub(super) async fn page(
         similar: similar.posts.iter().map(|post| row(post, None)).collect(),
         similar_count: similar.total,
         row: row(&post, claim.as_ref()),
-        ..detail(&post, body, &author, now, texts, row(&post, None))
+        ..detail(&post, body, &author, now, layout.language, row(&post, None))
     };
     let (tenant_query, tenant_more) = place.queries();
     let back = match asked.back.as_deref() {
@@ -205,9 +206,10 @@ fn shown_link(link: Link, texts: &Texts) -> ShownLink {
     ShownLink { target: link.target, host: fill(texts.host, &[&host]), shown, deceives: link.deceives }
 }
 
-fn detail(post: &Post, body: Body, author: &Author, now: Timestamp, texts: &'static Texts, row: Row) -> Detail {
+fn detail(post: &Post, body: Body, author: &Author, now: Timestamp, language: Language, row: Row) -> Detail {
+    let texts = Texts::of(language);
     let signals = post.reasons.iter().map(|reason| Signal {
-        words: reason.signal.clone(),
+        words: said::signal(&reason.signal, language),
         weight: format!("{:+.1}", reason.weight),
         size: format!("{:.2}", reason.weight.abs().min(6.0)),
         spam: reason.weight > 0.0,
@@ -219,7 +221,7 @@ fn detail(post: &Post, body: Body, author: &Author, now: Timestamp, texts: &'sta
         id: author.id.to_string(),
         name: author.name.clone().unwrap_or_default(),
         email: author.email.clone().unwrap_or_default(),
-        ip: post.author_ip.map(|ip| ip.to_string()).unwrap_or_default(),
+        ip: post.byline.ip.map(|ip| ip.to_string()).unwrap_or_default(),
         since: author.since.map(|since| span(now.since(since).as_secs(), texts)),
         first_seen: span(now.since(author.first_seen).as_secs(), texts),
         standing: standing(author.standing_at(now), texts),

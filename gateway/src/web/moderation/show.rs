@@ -133,7 +133,7 @@ impl Row {
             Some(number) => fill(texts.number, &[&format!("{number:.3}")]),
             None => texts.no_number.to_owned(),
         };
-        let name = post.author_name.clone().unwrap_or_else(|| post.author.to_string());
+        let name = post.byline.name.clone().unwrap_or_else(|| post.author.to_string());
         let claim = claim.filter(|claim| claim.by != me).map(|claim| fill(texts.looked_at, &[&claim.by]));
         Self {
             id: post.id.to_string(),
@@ -145,7 +145,7 @@ impl Row {
             lang: post.lang.clone(),
             author: name,
             author_segment: segment(post.author.as_str()),
-            author_age: post.author_since.map(|since| span(now.since(since).as_secs(), texts)).unwrap_or_default(),
+            author_age: post.byline.since.map(|since| span(now.since(since).as_secs(), texts)).unwrap_or_default(),
             age: span(now.since(post.received).as_secs(), texts),
             received: post.received.to_rfc3339(),
             state: state(post.state, texts),

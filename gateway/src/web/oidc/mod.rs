@@ -228,11 +228,16 @@ async fn account(
     (identity, address): (Identity, Option<String>),
     client: std::net::IpAddr,
 ) -> Result<Arc<Account>, Problem> {
+    let shut = |account: &Account| account.disabled.is_some();
     if let Some(account) = state.rooms.accounts.by_identity(&identity) {
+        if shut(&account) {
+            emit(&Event::AuthnFailure { user: account.email.clone(), client, reason: "the account is disabled" });
+            return Err(Problem::forbidden("this account is disabled: ask an owner"));
+        }
         return Ok(account);
     }
     let unbound = address.and_then(|address| state.rooms.accounts.by_email(&address));
-    let Some(account) = unbound.filter(|account| account.identity.is_none()) else {
+    let Some(account) = unbound.filter(|account| account.identity.is_none() && !shut(account)) else {
         emit(&Event::AuthnFailure { user: "unknown".to_owned(), client, reason: "no account for this subject" });
         let detail = "nobody here has the address that the provider vouches for: ask an owner for an account";
         return Err(Problem::forbidden(detail));

@@ -2,11 +2,13 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Query};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::desk::Desk;
 use super::view::{AuthorView, ClaimView, DoneView, FullPostView, PostPage, PostView};
@@ -23,22 +25,22 @@ type Answer<T> = Result<Json<T>, Problem>;
 const PAGE: usize = 50;
 
 /// The body of a decision on one post; may be empty.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-struct DecideRequest {
+pub(in crate::web) struct DecideRequest {
     reason: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct RedactRequest {
+pub(in crate::web) struct RedactRequest {
     text: String,
 }
 
 /// The body of `POST /v1/posts:bulk`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct BulkRequest {
+pub(in crate::web) struct BulkRequest {
     action: Action,
     #[serde(default)]
     ids: Vec<String>,
@@ -51,9 +53,9 @@ pub(super) struct BulkRequest {
 }
 
 /// The body of an action on an author; may be empty.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-struct StandingRequest {
+pub(in crate::web) struct StandingRequest {
     reason: Option<String>,
     /// With a ban: hide the posts received since then.
     hide_posts_since: Option<String>,
@@ -167,40 +169,14 @@ async fn decide(desk: Desk, action: Action, id: String, headers: HeaderMap, body
     with_tag(StatusCode::OK, post.version, &view)
 }
 
-pub(super) async fn approve(
-    desk: Desk,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Problem> {
-    decide(desk, Action::Approve, id, headers, body).await
-}
-
-pub(super) async fn spam(
-    desk: Desk,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Problem> {
-    decide(desk, Action::Spam, id, headers, body).await
-}
-
-pub(super) async fn reject(
-    desk: Desk,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Problem> {
-    decide(desk, Action::Reject, id, headers, body).await
-}
-
-pub(super) async fn undo(
-    desk: Desk,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Problem> {
-    decide(desk, Action::Undo, id, headers, body).await
+/// The handler of a decision on one post, for either listener.
+pub(super) fn deciding<S: Clone + Send + Sync + 'static>(action: Action) -> MethodRouter<S>
+where
+    Desk: FromRequestParts<S>,
+{
+    post(move |desk: Desk, Path(id): Path<String>, headers: HeaderMap, body: Bytes| {
+        decide(desk, action, id, headers, body)
+    })
 }
 
 pub(super) async fn claim(desk: Desk, Path(id): Path<String>) -> Answer<ClaimView> {
@@ -286,20 +262,12 @@ async fn standing(desk: Desk, action: Action, id: String, body: Bytes) -> Result
     Ok(Json(author_view(&desk, &id)?).into_response())
 }
 
-pub(super) async fn trust(desk: Desk, Path(id): Path<String>, body: Bytes) -> Result<Response, Problem> {
-    standing(desk, Action::Trust, id, body).await
-}
-
-pub(super) async fn silence(desk: Desk, Path(id): Path<String>, body: Bytes) -> Result<Response, Problem> {
-    standing(desk, Action::Silence, id, body).await
-}
-
-pub(super) async fn ban(desk: Desk, Path(id): Path<String>, body: Bytes) -> Result<Response, Problem> {
-    standing(desk, Action::Ban, id, body).await
-}
-
-pub(super) async fn unban(desk: Desk, Path(id): Path<String>, body: Bytes) -> Result<Response, Problem> {
-    standing(desk, Action::Unban, id, body).await
+/// The handler of an action on an author, for either listener.
+pub(super) fn standing_as<S: Clone + Send + Sync + 'static>(action: Action) -> MethodRouter<S>
+where
+    Desk: FromRequestParts<S>,
+{
+    post(move |desk: Desk, Path(id): Path<String>, body: Bytes| standing(desk, action, id, body))
 }
 
 pub(super) async fn backlog(desk: Desk) -> Json<Backlog> {

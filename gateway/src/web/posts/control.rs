@@ -6,7 +6,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 use super::{api, rules};
-use crate::posts::Posts;
+use crate::posts::{Action, Posts};
 use crate::tenants::Registry;
 
 /// What these routes reach.
@@ -24,15 +24,15 @@ pub fn router(state: PostAdmin) -> Router {
         .route("/v1/posts", get(api::list).post(api::submit))
         .route("/v1/posts/@bulk", post(api::bulk))
         .route("/v1/posts/{id}", get(api::show))
-        .route("/v1/posts/{id}/@approve", post(api::approve))
-        .route("/v1/posts/{id}/@spam", post(api::spam))
-        .route("/v1/posts/{id}/@reject", post(api::reject))
-        .route("/v1/posts/{id}/@undo", post(api::undo))
+        .route("/v1/posts/{id}/@approve", api::deciding(Action::Approve))
+        .route("/v1/posts/{id}/@spam", api::deciding(Action::Spam))
+        .route("/v1/posts/{id}/@reject", api::deciding(Action::Reject))
+        .route("/v1/posts/{id}/@undo", api::deciding(Action::Undo))
         .route("/v1/authors/{id}", get(api::author))
-        .route("/v1/authors/{id}/@trust", post(api::trust))
-        .route("/v1/authors/{id}/@silence", post(api::silence))
-        .route("/v1/authors/{id}/@ban", post(api::ban))
-        .route("/v1/authors/{id}/@unban", post(api::unban))
+        .route("/v1/authors/{id}/@trust", api::standing_as(Action::Trust))
+        .route("/v1/authors/{id}/@silence", api::standing_as(Action::Silence))
+        .route("/v1/authors/{id}/@ban", api::standing_as(Action::Ban))
+        .route("/v1/authors/{id}/@unban", api::standing_as(Action::Unban))
         .route("/v1/backlog", get(api::backlog))
         .route("/v1/post-rules", get(rules::list))
         .with_state(state)

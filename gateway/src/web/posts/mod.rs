@@ -2,10 +2,10 @@
 //! for clients that are there already, and the same as verbs on the control socket.
 
 pub mod akismet;
-mod api;
+pub(super) mod api;
 mod control;
 pub(super) mod desk;
-pub(super) mod form;
+pub mod form;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -17,23 +17,24 @@ pub use desk::Desk;
 use axum::routing::{get, post};
 
 use super::route::{Access, DECIDE_POSTS, Route, SEE_POSTS};
+use crate::posts::Action;
 
 pub(super) const ROUTES: &[Route] = &[
     Route::post("/v1/posts", DECIDE_POSTS, || post(api::submit)),
     Route::get("/v1/posts", SEE_POSTS, || get(api::list)),
     Route::post("/v1/posts:bulk", DECIDE_POSTS, || post(api::bulk)),
     Route::get("/v1/posts/{id}", SEE_POSTS, || get(api::show)),
-    Route::post("/v1/posts/{id}:approve", DECIDE_POSTS, || post(api::approve)),
-    Route::post("/v1/posts/{id}:spam", DECIDE_POSTS, || post(api::spam)),
-    Route::post("/v1/posts/{id}:reject", DECIDE_POSTS, || post(api::reject)),
-    Route::post("/v1/posts/{id}:undo", DECIDE_POSTS, || post(api::undo)),
+    Route::post("/v1/posts/{id}:approve", DECIDE_POSTS, || api::deciding(Action::Approve)),
+    Route::post("/v1/posts/{id}:spam", DECIDE_POSTS, || api::deciding(Action::Spam)),
+    Route::post("/v1/posts/{id}:reject", DECIDE_POSTS, || api::deciding(Action::Reject)),
+    Route::post("/v1/posts/{id}:undo", DECIDE_POSTS, || api::deciding(Action::Undo)),
     Route::post("/v1/posts/{id}:claim", DECIDE_POSTS, || post(api::claim)),
     Route::post("/v1/posts/{id}:redact", DECIDE_POSTS, || post(api::redact)),
     Route::get("/v1/authors/{id}", SEE_POSTS, || get(api::author)),
-    Route::post("/v1/authors/{id}:trust", DECIDE_POSTS, || post(api::trust)),
-    Route::post("/v1/authors/{id}:silence", DECIDE_POSTS, || post(api::silence)),
-    Route::post("/v1/authors/{id}:ban", DECIDE_POSTS, || post(api::ban)),
-    Route::post("/v1/authors/{id}:unban", DECIDE_POSTS, || post(api::unban)),
+    Route::post("/v1/authors/{id}:trust", DECIDE_POSTS, || api::standing_as(Action::Trust)),
+    Route::post("/v1/authors/{id}:silence", DECIDE_POSTS, || api::standing_as(Action::Silence)),
+    Route::post("/v1/authors/{id}:ban", DECIDE_POSTS, || api::standing_as(Action::Ban)),
+    Route::post("/v1/authors/{id}:unban", DECIDE_POSTS, || api::standing_as(Action::Unban)),
     Route::get("/v1/backlog", SEE_POSTS, || get(api::backlog)),
     Route::get("/v1/post-rules", SEE_POSTS, || get(rules::list)),
     Route::post("/v1/post-rules", DECIDE_POSTS, || post(rules::add)),

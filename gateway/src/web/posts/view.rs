@@ -2,6 +2,7 @@
 //! operations are texts, since they may outgrow a double.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::posts::links::{Link, links};
@@ -11,7 +12,7 @@ use crate::posts::{
 };
 
 /// A post.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PostView {
     /// The help center's name for it.
     pub id: String,
@@ -61,7 +62,7 @@ pub struct PostView {
 }
 
 /// A post with everything.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FullPostView {
     /// The post.
     #[serde(flatten)]
@@ -79,7 +80,7 @@ pub struct FullPostView {
 }
 
 /// One line of history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DecisionView {
     /// When.
     pub at: String,
@@ -100,7 +101,7 @@ pub struct DecisionView {
 }
 
 /// Who looks at a post.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClaimView {
     /// Who.
     pub by: String,
@@ -109,7 +110,7 @@ pub struct ClaimView {
 }
 
 /// A page of posts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PostPage {
     /// The posts.
     pub posts: Vec<PostView>,
@@ -120,7 +121,7 @@ pub struct PostPage {
 }
 
 /// The answer to a decision.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DoneView {
     /// How many posts match.
     pub matched: usize,
@@ -137,7 +138,7 @@ pub struct DoneView {
 }
 
 /// An author.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuthorView {
     /// The id.
     pub id: String,
@@ -164,7 +165,7 @@ pub struct AuthorView {
 }
 
 /// One change of a standing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StandingView {
     /// When.
     pub at: String,
@@ -179,7 +180,7 @@ pub struct StandingView {
 }
 
 /// A rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RuleView {
     /// Its number.
     pub number: String,
@@ -200,7 +201,7 @@ pub struct RuleView {
 }
 
 /// What a rule would have matched.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TrialView {
     /// On how many posts it was tried.
     pub tried: usize,
@@ -237,8 +238,8 @@ impl PostView {
             reasons: post.reasons.clone(),
             causes: post.causes.iter().map(Cause::words).collect(),
             author: post.author.to_string(),
-            author_name: post.author_name.clone(),
-            author_email: post.author_email.clone(),
+            author_name: post.byline.name.clone(),
+            author_email: post.byline.email.clone(),
             title: post.title.clone(),
             excerpt: post.excerpt.clone(),
             lang: post.lang.clone(),
