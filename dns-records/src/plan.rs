@@ -15,6 +15,9 @@ use crate::spf::{SpfRecord, merge};
 /// More changes than this want consent even if all of them add.
 const LARGE: usize = 20;
 
+/// The types that are looked for where an alias is to stand.
+pub const BESIDE_ALIAS: [RecordType; 4] = [RecordType::Txt, RecordType::Mx, RecordType::A, RecordType::Aaaa];
+
 /// What happens to one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -102,6 +105,15 @@ fn change(record: &DnsRecord, live: &Live) -> Change {
         let reason = format!("an alias to {alias} stands at the name: nothing else can");
         return make(Action::Skip, value, Vec::new(), &reason);
     }
+    // An alias stands alone (RFC 1034 §3.6.2): what is there would be lost with it, or the zone refused.
+    let beside = BESIDE_ALIAS.into_iter().find(|other| !live(&record.owner, *other).is_empty());
+    if let Some(other) = beside.filter(|_| record.record_type == RecordType::Cname) {
+        let reason = format!(
+            "{} records stand at the name, and an alias stands alone: decide which of them goes",
+            other.as_str()
+        );
+        return make(Action::Skip, value, Vec::new(), &reason);
+    }
     let of_kind: Vec<String> = there.iter().filter(|found| claims(record.purpose, found)).cloned().collect();
     match record.purpose {
         Purpose::Dmarc if of_kind.len() == 1 => {
@@ -155,7 +167,9 @@ fn claims(purpose: Purpose, value: &str) -> bool {
         Purpose::DkimKey => !other(value.parse::<DkimRecord>().err()),
         Purpose::Dmarc => !other(value.parse::<DmarcRecord>().err()),
         Purpose::Spf | Purpose::ReturnPathSpf => !other(value.parse::<SpfRecord>().err()),
-        Purpose::DkimDelegation | Purpose::ReturnPathAlias => true,
+        Purpose::DkimDelegation | Purpose::ReturnPathAlias | Purpose::MtaStsHost => true,
+        Purpose::MtaSts => !other(value.parse::<crate::MtaStsRecord>().err()),
+        Purpose::TlsReports => !other(value.parse::<crate::TlsReportRecord>().err()),
         Purpose::Bimi => !other(value.parse::<crate::BimiRecord>().err()),
         _ => false,
     }
@@ -229,6 +243,26 @@ mod tests {
         assert_eq!(spf.value, "v=spf1 include:_spf.host.example ip4:192.0.2.10 -all");
         assert_eq!(spf.remove, ["v=spf1 include:_spf.host.example -all"]);
         assert!(plan.danger().is_some());
+    }
+
+    #[test]
+    fn an_alias_never_takes_the_place_of_other_records() {
+        let mut wanted = records();
+        wanted.truncate(1);
+        wanted[0].record_type = RecordType::Cname;
+        wanted[0].purpose = Purpose::DkimDelegation;
+        wanted[0].value = "wax1.d1.dkim.relay.example".to_owned();
+        let live = |found: Option<RecordType>| {
+            move |_: &str, kind: RecordType| if Some(kind) == found { vec!["something".to_owned()] } else { Vec::new() }
+        };
+        for beside in BESIDE_ALIAS {
+            let plan = plan("example.com", &wanted, &live(Some(beside)));
+            assert_eq!((plan.changes[0].action, plan.work().count()), (Action::Skip, 0), "{beside:?}");
+        }
+        assert_eq!(plan("example.com", &wanted, &live(None)).changes[0].action, Action::Add);
+        // Another alias is replaced, with consent.
+        let plan = plan("example.com", &wanted, &live(Some(RecordType::Cname)));
+        assert_eq!((plan.changes[0].action, plan.danger().is_some()), (Action::Replace, true));
     }
 
     #[test]

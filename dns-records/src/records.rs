@@ -1,5 +1,6 @@
 //! The records that a sending domain publishes, as values.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub enum RecordType {
     Ptr,
     /// TLSA; the value is `usage selector matching hex`.
     Tlsa,
+    /// SOA; the value is the name of the zone's primary server.
+    Soa,
 }
 
 impl RecordType {
@@ -43,6 +46,7 @@ impl RecordType {
             Self::Ns => "NS",
             Self::Ptr => "PTR",
             Self::Tlsa => "TLSA",
+            Self::Soa => "SOA",
         }
     }
 }
@@ -57,6 +61,8 @@ pub enum Purpose {
     DkimKey,
     /// The name of a signing key that the operator publishes.
     DkimDelegation,
+    /// The public half of a signing key at the end of such a name, in the operator's zone.
+    DelegatedKey,
     /// What receivers do with mail that is not ours.
     Dmarc,
     /// Who may send as the domain itself.
@@ -67,6 +73,10 @@ pub enum Purpose {
     ReturnPathSpf,
     /// Both of them, by way of the operator's name.
     ReturnPathAlias,
+    /// Where notices go that come to the operator's name.
+    OperatorMx,
+    /// Who may send as a name of the operator's.
+    OperatorSpf,
     /// A logo beside the mail.
     Bimi,
     /// The operator's consent to reports about the domain (RFC 9990 §4).
@@ -75,8 +85,10 @@ pub enum Purpose {
     Ptr,
     /// The addresses of the operator's host.
     HostAddress,
-    /// That the bounce host takes mail over verified TLS only (RFC 8461).
+    /// That the return-path domain takes mail over verified TLS only (RFC 8461).
     MtaSts,
+    /// The host that the return-path domain's MTA-STS policy is fetched from.
+    MtaStsHost,
     /// Where reports about TLS go (RFC 8460).
     TlsReports,
     /// The bounce host's certificate (RFC 7672).
@@ -92,6 +104,7 @@ impl Purpose {
             Self::DkimDelegation => {
                 "Leads receivers to the key that signs your mail; we change keys behind it by ourselves."
             }
+            Self::DelegatedKey => "The key that a delegated name of the domain leads to.",
             Self::Dmarc => "Tells receivers that your mail is signed, and what to do with mail that is not.",
             Self::Spf => {
                 "Lets our servers send as your domain. One such record only: merge it into the one that is there."
@@ -99,11 +112,14 @@ impl Purpose {
             Self::ReturnPathMx => "Notices about mail that could not be delivered come back here.",
             Self::ReturnPathSpf => "Lets our servers send with this return address, so that SPF aligns.",
             Self::ReturnPathAlias => "Notices come back to us, and our servers may send with this return address.",
+            Self::OperatorMx => "Notices come back to this host.",
+            Self::OperatorSpf => "Lists the addresses that mail leaves from, for the domains that lead here.",
             Self::Bimi => "Shows your logo beside your mail where the mailbox provider does that.",
             Self::ReportConsent => "Says that we take DMARC reports about the domain.",
             Self::Ptr => "Receivers want the sending address to have a name, and the name to have the address.",
             Self::HostAddress => "The addresses of the host that mail leaves from.",
             Self::MtaSts => "Senders of notices use verified TLS.",
+            Self::MtaStsHost => "Leads senders of notices to the policy that says so.",
             Self::TlsReports => "Senders of notices report failures of TLS here.",
             Self::Tlsa => "Senders of notices check our certificate by DNSSEC.",
         }
@@ -113,7 +129,9 @@ impl Purpose {
     pub const fn breaks(self) -> &'static str {
         match self {
             Self::Ownership => "Another tenant could claim the domain; mail is not accepted for it.",
-            Self::DkimKey | Self::DkimDelegation => "Signatures made with this key fail, and with them DMARC.",
+            Self::DkimKey | Self::DkimDelegation | Self::DelegatedKey => {
+                "Signatures made with this key fail, and with them DMARC."
+            }
             Self::Dmarc => "Google, Yahoo and Microsoft refuse or junk bulk mail of a domain without a DMARC policy.",
             Self::Spf => "SPF fails for mail whose return address is in the domain.",
             Self::ReturnPathMx => {
@@ -123,10 +141,12 @@ impl Purpose {
                 "SPF fails or does not align: DMARC then hangs on DKIM alone, and Microsoft refuses bulk mail."
             }
             Self::ReturnPathAlias => "Notices about undelivered mail are lost, and SPF fails.",
+            Self::OperatorMx => "Notices about undelivered mail are lost, for every domain that leads here.",
+            Self::OperatorSpf => "SPF fails for every domain that leads here.",
             Self::Bimi => "No logo; delivery is not touched.",
             Self::ReportConsent => "Receivers send no DMARC reports to an address in another domain.",
             Self::Ptr | Self::HostAddress => "Many receivers refuse mail from addresses without a matching name.",
-            Self::MtaSts | Self::TlsReports | Self::Tlsa => {
+            Self::MtaSts | Self::MtaStsHost | Self::TlsReports | Self::Tlsa => {
                 "Notices may come over unverified TLS; delivery is not touched."
             }
         }
@@ -136,7 +156,13 @@ impl Purpose {
     pub const fn is_operators(self) -> bool {
         matches!(
             self,
-            Self::ReportConsent | Self::Ptr | Self::HostAddress | Self::MtaSts | Self::TlsReports | Self::Tlsa
+            Self::DelegatedKey
+                | Self::OperatorMx
+                | Self::OperatorSpf
+                | Self::ReportConsent
+                | Self::Ptr
+                | Self::HostAddress
+                | Self::Tlsa
         )
     }
 }
@@ -186,15 +212,23 @@ pub struct Operator {
     pub hostname: String,
     /// The addresses that mail leaves from.
     pub egress: Vec<IpAddr>,
-    /// A name whose SPF record lists the addresses; used instead of them.
+    /// EHLO names of addresses that say another than [`Operator::hostname`].
+    pub names: BTreeMap<IpAddr, String>,
+    /// A name of the operator's whose SPF record lists the addresses; used instead of them.
     pub spf_include: Option<String>,
-    /// Where aggregate reports go, `mailto:…`.
+    /// A name of the operator's with MX and SPF record, which return-path domains are aliases of.
+    pub return_path_host: Option<String>,
+    /// Where aggregate reports about DMARC go, `mailto:…`.
     pub aggregate_reports: Option<String>,
+    /// Where failure reports about DMARC go, `mailto:…`.
+    pub failure_reports: Option<String>,
     /// What the domain's owner publishes at `_waxseal-challenge` as proof.
     pub ownership_token: Option<String>,
-    /// `id=` of the bounce host's MTA-STS policy.
+    /// `id=` of the MTA-STS policy of return-path domains.
     pub mta_sts_id: Option<String>,
-    /// Where reports about TLS to the bounce host go, `mailto:…` or `https:…`.
+    /// The host that serves that policy.
+    pub mta_sts_host: Option<String>,
+    /// Where reports about TLS to return-path domains go, `mailto:…` or `https:…`.
     pub tls_reports: Option<String>,
     /// TLSA values of the bounce host, for a zone that is signed.
     pub tlsa: Vec<String>,
@@ -204,6 +238,10 @@ pub struct Operator {
 
 /// Short, so that a mistake is mended soon; DNS hosts seldom take less.
 const TTL: u32 = 300;
+
+fn record(owner: String, record_type: RecordType, value: String, purpose: Purpose, required: bool) -> DnsRecord {
+    DnsRecord { owner, record_type, value, ttl: TTL, purpose, required }
+}
 
 /// The records that `domain` needs for these keys, its return-path domain and this operator.
 ///
@@ -215,14 +253,6 @@ pub fn records_for(
     return_path: Option<&str>,
     operator: &Operator,
 ) -> Vec<DnsRecord> {
-    let record = |owner: String, record_type, value, purpose, required| DnsRecord {
-        owner,
-        record_type,
-        value,
-        ttl: TTL,
-        purpose,
-        required,
-    };
     let has_rsa = keys.iter().any(|key| key.record.key_type == KeyType::Rsa);
     let mut records = Vec::new();
     if let Some(token) = &operator.ownership_token {
@@ -238,10 +268,7 @@ pub fn records_for(
         }
     }));
     if let Some(return_path) = return_path {
-        let mx = format!("10 {}", operator.hostname);
-        records.push(record(return_path.to_owned(), RecordType::Mx, mx, Purpose::ReturnPathMx, true));
-        let spf = sending_spf(operator, Qualifier::Fail).to_string();
-        records.push(record(return_path.to_owned(), RecordType::Txt, spf, Purpose::ReturnPathSpf, true));
+        records.extend(return_path_records(return_path, operator));
     } else if !operator.egress.is_empty() || operator.spf_include.is_some() {
         // The return address is what the service gave: most often in the domain itself. Other senders may be there, so
         // the record ends softly.
@@ -251,6 +278,7 @@ pub fn records_for(
     let dmarc = DmarcRecord {
         policy: Some(DmarcPolicy::None),
         aggregate_reports: operator.aggregate_reports.iter().cloned().collect(),
+        failure_reports: operator.failure_reports.iter().cloned().collect(),
         ..DmarcRecord::default()
     };
     records.push(record(format!("_dmarc.{domain}"), RecordType::Txt, dmarc.to_string(), Purpose::Dmarc, false));
@@ -261,38 +289,64 @@ pub fn records_for(
     records
 }
 
-/// The records that the operator publishes: names of the sending addresses, and what goes with the bounce host.
-pub fn operator_records(domain: &str, operator: &Operator) -> Vec<DnsRecord> {
-    let host = &operator.hostname;
-    let record = |owner, record_type, value, purpose| DnsRecord {
-        owner,
-        record_type,
-        value,
-        ttl: TTL,
-        purpose,
-        required: false,
-    };
+/// The return path's records. An alias of the operator's name takes MX and SPF from there (RFC 1034 §3.6.2); the policies
+/// around TLS belong to the domain of the notice's address and not to the name that it leads to (RFC 8461 §3.1, RFC 8460
+/// §3), so that they are the domain owner's to publish in either case.
+fn return_path_records(return_path: &str, operator: &Operator) -> Vec<DnsRecord> {
+    let here = || return_path.to_owned();
     let mut records = Vec::new();
-    for address in &operator.egress {
-        records.push(record(crate::reverse_name(*address), RecordType::Ptr, host.clone(), Purpose::Ptr));
-        let record_type = if address.is_ipv4() { RecordType::A } else { RecordType::Aaaa };
-        records.push(record(host.clone(), record_type, address.to_string(), Purpose::HostAddress));
+    if let Some(host) = &operator.return_path_host {
+        records.push(record(here(), RecordType::Cname, host.clone(), Purpose::ReturnPathAlias, true));
+    } else {
+        let mx = format!("10 {}", operator.hostname);
+        records.push(record(here(), RecordType::Mx, mx, Purpose::ReturnPathMx, true));
+        let spf = sending_spf(operator, Qualifier::Fail).to_string();
+        records.push(record(here(), RecordType::Txt, spf, Purpose::ReturnPathSpf, true));
     }
-    let reports = operator.aggregate_reports.as_deref().and_then(crate::dmarc::host_of);
-    if let Some(reports) = reports.filter(|reports| !is_within(reports, domain)) {
-        let owner = format!("{domain}._report._dmarc.{reports}");
-        records.push(record(owner, RecordType::Txt, "v=DMARC1".to_owned(), Purpose::ReportConsent));
-    }
-    if let Some(id) = &operator.mta_sts_id {
+    // A policy without a host that serves it would be fetched in vain.
+    if let (Some(id), Some(host)) = (&operator.mta_sts_id, &operator.mta_sts_host) {
         let value = MtaStsRecord { id: id.clone() }.to_string();
-        records.push(record(format!("_mta-sts.{host}"), RecordType::Txt, value, Purpose::MtaSts));
+        records.push(record(format!("_mta-sts.{return_path}"), RecordType::Txt, value, Purpose::MtaSts, false));
+        let owner = format!("mta-sts.{return_path}");
+        records.push(record(owner, RecordType::Cname, host.clone(), Purpose::MtaStsHost, false));
     }
     if let Some(uri) = &operator.tls_reports {
         let value = TlsReportRecord { uris: vec![uri.clone()] }.to_string();
-        records.push(record(format!("_smtp._tls.{host}"), RecordType::Txt, value, Purpose::TlsReports));
+        records.push(record(format!("_smtp._tls.{return_path}"), RecordType::Txt, value, Purpose::TlsReports, false));
+    }
+    records
+}
+
+/// The records that the operator publishes: names of the sending addresses, the names that domains lead to, consent to
+/// reports, and the bounce host's certificates.
+pub fn operator_records(domain: &str, operator: &Operator) -> Vec<DnsRecord> {
+    let host = &operator.hostname;
+    let operators = |owner, record_type, value, purpose| record(owner, record_type, value, purpose, false);
+    let mut records = Vec::new();
+    for address in &operator.egress {
+        let name = operator.names.get(address).unwrap_or(host);
+        records.push(operators(crate::reverse_name(*address), RecordType::Ptr, name.clone(), Purpose::Ptr));
+        let record_type = if address.is_ipv4() { RecordType::A } else { RecordType::Aaaa };
+        records.push(operators(name.clone(), record_type, address.to_string(), Purpose::HostAddress));
+    }
+    if let Some(name) = &operator.return_path_host {
+        records.push(operators(name.clone(), RecordType::Mx, format!("10 {host}"), Purpose::OperatorMx));
+        let spf = sending_spf(operator, Qualifier::Fail).to_string();
+        records.push(operators(name.clone(), RecordType::Txt, spf, Purpose::OperatorSpf));
+    }
+    if let Some(name) = operator.spf_include.as_ref().filter(|_| !operator.egress.is_empty()) {
+        let addresses = Operator { spf_include: None, ..operator.clone() };
+        let spf = sending_spf(&addresses, Qualifier::Fail).to_string();
+        records.push(operators(name.clone(), RecordType::Txt, spf, Purpose::OperatorSpf));
+    }
+    let reports = [&operator.aggregate_reports, &operator.failure_reports];
+    let hosts = reports.into_iter().flatten().filter_map(|uri| crate::dmarc::host_of(uri));
+    for reports in hosts.filter(|reports| !is_within(reports, domain)).collect::<BTreeSet<_>>() {
+        let owner = format!("{domain}._report._dmarc.{reports}");
+        records.push(operators(owner, RecordType::Txt, "v=DMARC1".to_owned(), Purpose::ReportConsent));
     }
     for value in &operator.tlsa {
-        records.push(record(format!("_25._tcp.{host}"), RecordType::Tlsa, value.clone(), Purpose::Tlsa));
+        records.push(operators(format!("_25._tcp.{host}"), RecordType::Tlsa, value.clone(), Purpose::Tlsa));
     }
     records
 }

@@ -15,8 +15,10 @@ mod keys;
 mod posts;
 mod recovery;
 mod restore;
+mod retired;
 mod returns;
 mod sign;
+mod slots;
 mod tenancy;
 mod tls;
 mod web;
@@ -115,6 +117,7 @@ impl Gateway {
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let remembered = returns::open(&config, &registry, &store, &stages, &clock)?;
         let scheduler = open_scheduler(&config, &store, &courier, &stages, clock.clone())?;
+        scheduler.keep_suspensions_in(registry.clone()).map_err(RunError::Store)?;
         let reading = recovery::begin(&store, &scheduler).await?;
         let processors = Processors::all();
         let notices = returns::Notices { stages: stages.clone(), store: store.clone(), scheduler: scheduler.clone() };
@@ -278,7 +281,7 @@ impl Gateway {
         while !*stop.borrow() {
             let gateway = self.clone();
             let look = move || {
-                control::set_gauges(&gateway.store);
+                control::set_gauges(&gateway.store, &gateway.scheduler);
                 gateway.courier.sweep();
                 crate::observe::metrics::upkeep();
             };

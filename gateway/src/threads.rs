@@ -14,6 +14,9 @@ type Work = Box<dyn FnOnce() + Send>;
 ///
 /// Under load they go from one piece of work to the next without sleeping; tokio's blocking threads were woken anew
 /// for each (two task switches a letter more). What waits here is bounded by the budget of messages in flight.
+///
+/// Mail, posts and pages each have a set of their own: the system shares the processors between them, and no queue of
+/// password hashes stands before a letter, as it would in one set for all.
 #[derive(Clone)]
 pub struct Processors(Option<Arc<Owner>>);
 

@@ -244,6 +244,29 @@ impl SigningKey {
         Ok(key.seal(context, &plain)?)
     }
 
+    /// The private half as PKCS#8 in PEM (RFC 7468 §10), to give away a key that nobody trusts any more. Never for one
+    /// that signs, or whose record is still in DNS.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
+        let encoding = |_| KeyError::Generation("the key does not encode".to_owned());
+        let der = match &self.pair {
+            Pair::Rsa(pair) => {
+                let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().map_err(encoding)?;
+                Zeroizing::new(der.as_ref().to_vec())
+            }
+            Pair::Ed25519(pair) => Zeroizing::new(pair.to_pkcs8v1().map_err(encoding)?.as_ref().to_vec()),
+        };
+        let text = Zeroizing::new(STANDARD.encode(&*der));
+        let mut pem = Zeroizing::new(String::with_capacity(text.len() + text.len() / 64 + 64));
+        pem.push_str("-----BEGIN PRIVATE KEY-----\n");
+        // Base64 is ASCII: every cut is between characters.
+        for line in text.as_bytes().chunks(64) {
+            pem.push_str(&String::from_utf8_lossy(line));
+            pem.push('\n');
+        }
+        pem.push_str("-----END PRIVATE KEY-----\n");
+        Ok(pem)
+    }
+
     /// The inverse of [`SigningKey::to_sealed`]; another key or `context` does not open it.
     pub fn from_sealed(key: &DataKey, context: &[u8], blob: &[u8]) -> Result<Self, KeyError> {
         let plain = Zeroizing::new(key.open(context, blob)?);
@@ -292,6 +315,8 @@ mod tests {
             let again = SigningKey::from_sealed(&data, b"example.com s1", &blob).unwrap();
             assert_eq!(again.public_record_value(), key.public_record_value());
             assert!(SigningKey::from_sealed(&data, b"example.com s2", &blob).is_err());
+            let pem = key.to_pem().unwrap();
+            assert_eq!(SigningKey::from_pem(pem.as_bytes()).unwrap().public_key(), key.public_key());
         }
     }
 

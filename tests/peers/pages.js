@@ -131,6 +131,11 @@ async function everyPage(browser, key, codes) {
         watch(page, name);
         await page.goto(told.base + one);
         assert.strictEqual(await page.getAttribute("html", "lang"), language);
+        if (name.startsWith("domains-one")) {
+          assert.ok(await page.locator("mark").count() > 0, "the difference is marked");
+          assert.match(await page.textContent("main"), language === "en" ? /next check by itself/ : /次の自動確認/);
+          assert.strictEqual(await page.locator("a[download]").count(), 12, "a download for every format");
+        }
         await shoot(page, name);
         await audit(page, name);
         if (language === "ja" || colorScheme === "light") await narrow(page, name);

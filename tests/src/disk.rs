@@ -1,15 +1,41 @@
 //! A file system of a test's own on a loop device, and the power cut: the file system is shut down at once without
 //! flushing its log, so that only what was synced is there after the next mount.
 //!
-//! Needs root. `EXT4_IOC_SHUTDOWN` goes through Python because an ioctl is `unsafe` in Rust, which this workspace
+//! Needs root. The shutdown (`XFS_IOC_GOINGDOWN`, which ext4 has too) goes through Python because an ioctl is `unsafe` in Rust, which this workspace
 //! forbids.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-/// An ext4 file system in a file.
+/// Which file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// ext4, which e2fsprogs make.
+    Ext4,
+    /// XFS, which xfsprogs make, of 300 MB at least.
+    Xfs,
+}
+
+impl Kind {
+    /// Those that this machine can make and mount.
+    pub fn usable() -> Vec<Self> {
+        let attempt = |kind: Self| -> io::Result<()> {
+            let folder = tempfile::tempdir()?;
+            Disk::of(kind, folder.path(), if kind == Self::Xfs { 320 } else { 8 })?.discard()
+        };
+        [Self::Ext4, Self::Xfs].into_iter().filter(|kind| attempt(*kind).is_ok()).collect()
+    }
+
+    fn make(self, image: &str) -> io::Result<()> {
+        let (program, force) = if self == Self::Xfs { ("mkfs.xfs", "-f") } else { ("mkfs.ext4", "-F") };
+        run(program, &["-q", force, image]).map(drop)
+    }
+}
+
+/// A file system in a file.
 pub struct Disk {
+    kind: Kind,
     image: PathBuf,
     mount_point: PathBuf,
     mounted: bool,
@@ -47,14 +73,19 @@ pub fn can_mount() -> bool {
 }
 
 impl Disk {
-    /// Makes a file system of `megabytes` below `folder` and mounts it.
+    /// Makes an ext4 of `megabytes` below `folder` and mounts it.
     pub fn new(folder: &Path, megabytes: u64) -> io::Result<Self> {
+        Self::of(Kind::Ext4, folder, megabytes)
+    }
+
+    /// Makes a file system of `megabytes` below `folder` and mounts it.
+    pub fn of(kind: Kind, folder: &Path, megabytes: u64) -> io::Result<Self> {
         let image = folder.join("disk.img");
         std::fs::File::create(&image)?.set_len(megabytes << 20)?;
-        run("mkfs.ext4", &["-q", "-F", &image.to_string_lossy()])?;
+        kind.make(&image.to_string_lossy())?;
         let mount_point = folder.join("disk");
         std::fs::create_dir_all(&mount_point)?;
-        let mut disk = Self { image, mount_point, mounted: false };
+        let mut disk = Self { kind, image, mount_point, mounted: false };
         disk.mount()?;
         Ok(disk)
     }
@@ -72,7 +103,7 @@ impl Disk {
 
     /// A hand on the switch: everything that takes time is done, the cut itself is one system call away.
     pub fn cutter(&self) -> io::Result<Cutter> {
-        // _IOR('X', 125, __u32) with EXT4_GOING_FLAGS_NOLOGFLUSH.
+        // _IOR('X', 125, __u32) without flushing the log: ext4 took XFS's number and flag.
         let script = "import fcntl, os, struct, sys\n\
             disk = os.open(sys.argv[1], os.O_RDONLY); print(flush=True); sys.stdin.readline()\n\
             fcntl.ioctl(disk, 0x8004587d, struct.pack('I', 2))";
@@ -95,6 +126,10 @@ impl Disk {
     /// Brings the file system back as a machine does after a power cut: unmount, check (the log is replayed), mount.
     pub fn power_on(&mut self) -> io::Result<()> {
         self.unmount()?;
+        if self.kind == Kind::Xfs {
+            // XFS replays its log when it is mounted.
+            return self.mount();
+        }
         // e2fsck ends with 1 when it mended something, which replaying the log counts as.
         let status = Command::new("e2fsck").arg("-p").arg(&self.image).stdout(Stdio::null()).status()?;
         if status.code().is_none_or(|code| code > 1) {

@@ -175,6 +175,11 @@ impl Gateway {
         &self.environment
     }
 
+    /// Sets a variable of its environment, from its next start on.
+    pub fn variable(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Sets the wall clock off by this much: `+10d`, `-3h`.
     pub fn shift_clock(&self, by: &str) {
         std::fs::write(self.folder.path().join("clock"), by).expect("the folder is ours");

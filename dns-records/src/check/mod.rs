@@ -115,11 +115,13 @@ pub fn check(expectations: &Expectations, answers: &[Answer], at: Timestamp) -> 
         finding.expected.clone_from(&record.value);
         record.purpose.breaks().clone_into(&mut finding.breaks);
         let done = match record.purpose {
-            Purpose::DkimKey => dkim::key(&scene, record, &mut finding),
-            Purpose::DkimDelegation | Purpose::ReturnPathAlias => dkim::alias(&scene, record, &mut finding),
-            Purpose::Spf | Purpose::ReturnPathSpf => spf::record(&scene, record, &mut finding),
+            Purpose::DkimKey | Purpose::DelegatedKey => dkim::key(&scene, record, &mut finding),
+            Purpose::DkimDelegation | Purpose::ReturnPathAlias | Purpose::MtaStsHost => {
+                dkim::alias(&scene, record, &mut finding)
+            }
+            Purpose::Spf | Purpose::ReturnPathSpf | Purpose::OperatorSpf => spf::record(&scene, record, &mut finding),
             Purpose::Dmarc => dmarc::policy(&scene, &mut finding),
-            Purpose::ReturnPathMx => hosts::exchanger(&scene, record, &mut finding),
+            Purpose::ReturnPathMx | Purpose::OperatorMx => hosts::exchanger(&scene, record, &mut finding),
             Purpose::Ptr => hosts::pointer(&scene, record, &mut finding),
             Purpose::HostAddress => hosts::address(&scene, record, &mut finding),
             Purpose::Ownership
@@ -153,16 +155,20 @@ fn id(record: &DnsRecord) -> String {
     match record.purpose {
         Purpose::Ownership => "ownership".to_owned(),
         Purpose::DkimKey | Purpose::DkimDelegation => format!("dkim:{label}"),
+        Purpose::DelegatedKey => format!("delegated-key:{}", record.owner),
         Purpose::Dmarc => "dmarc".to_owned(),
         Purpose::Spf => "spf".to_owned(),
         Purpose::ReturnPathMx => "return-path-mx".to_owned(),
         Purpose::ReturnPathSpf => "return-path-spf".to_owned(),
         Purpose::ReturnPathAlias => "return-path".to_owned(),
+        Purpose::OperatorMx => "operator-mx".to_owned(),
+        Purpose::OperatorSpf => format!("operator-spf:{}", record.owner),
         Purpose::Bimi => "bimi".to_owned(),
-        Purpose::ReportConsent => "report-consent".to_owned(),
+        Purpose::ReportConsent => format!("report-consent:{}", record.owner),
         Purpose::Ptr => format!("ptr:{}", record.owner),
         Purpose::HostAddress => format!("address:{}", record.value),
         Purpose::MtaSts => "mta-sts".to_owned(),
+        Purpose::MtaStsHost => "mta-sts-host".to_owned(),
         Purpose::TlsReports => "tls-reports".to_owned(),
         Purpose::Tlsa => format!("tlsa:{}", short(&record.value)),
     }

@@ -34,6 +34,14 @@ fn standing<'f>(findings: impl Iterator<Item = &'f Finding>, one_is_enough: bool
     }
 }
 
+fn both(one: Standing, other: Standing) -> Standing {
+    match (one, other) {
+        (Standing::Bad, _) | (_, Standing::Bad) => Standing::Bad,
+        (Standing::Unknown, _) | (_, Standing::Unknown) => Standing::Unknown,
+        (Standing::Good, Standing::Good) => Standing::Good,
+    }
+}
+
 /// What is known of the domain.
 struct Known {
     spf: Standing,
@@ -46,10 +54,15 @@ struct Known {
 /// The rules of all providers.
 pub(super) fn rules(findings: &[Finding], expectations: &Expectations) -> Vec<Finding> {
     let with = |prefix: &'static str| findings.iter().filter(move |finding| finding.id.starts_with(prefix));
-    let spf = || with("spf").chain(with("return-path-spf")).chain(findings.iter().filter(|f| f.id == "return-path"));
+    let alias = || findings.iter().filter(|finding| finding.id == "return-path");
+    let spf = || with("spf").chain(with("return-path-spf")).chain(alias()).chain(with("operator-spf:"));
     let known = Known {
         spf: standing(spf(), false),
-        dkim: standing(with("dkim:"), true),
+        dkim: match with("delegated-key:").next() {
+            // An alias is worth what stands at its end.
+            Some(_) => both(standing(with("dkim:"), true), standing(with("delegated-key:"), true)),
+            None => standing(with("dkim:"), true),
+        },
         dmarc: standing(with("dmarc"), false),
         names: standing(with("ptr:").chain(with("address:")), false),
         aligned: crate::records::is_within(expectations.mail_from(), &expectations.domain),

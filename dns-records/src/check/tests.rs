@@ -1,6 +1,8 @@
 //! The rules of the check, each by answers as servers give them. The world below answers what is asked, so that these
 //! tests also show that the questions lead to a complete report.
 
+mod kept;
+
 use std::collections::HashMap;
 
 use super::*;
@@ -361,6 +363,113 @@ fn rule_12_dmarc_is_found_by_the_tree_walk() {
     let finding = world.finding("dmarc");
     assert_eq!((finding.reason.as_str(), finding.severity), ("no-report-consent", Severity::Info));
     assert!(finding.remedy.contains("example.com._report._dmarc.other.example"));
+}
+
+#[test]
+fn a_delegated_key_is_checked_at_the_end_of_its_alias() {
+    let mut expected = expectations();
+    let end = "wax1.d1.dkim.relay.example";
+    let key = DnsRecord {
+        owner: end.to_owned(),
+        record_type: Txt,
+        value: key_value(),
+        ttl: 300,
+        purpose: Purpose::DelegatedKey,
+        required: true,
+    };
+    let alias = DnsRecord {
+        owner: KEY.to_owned(),
+        record_type: Cname,
+        value: end.to_owned(),
+        purpose: Purpose::DkimDelegation,
+        ..key.clone()
+    };
+    expected.records = vec![alias, key];
+    let mut world = World::default();
+    world.set(KEY, Cname, &[end]).set(end, Txt, &[&key_value()]);
+    let of = |world: &World, id: &str| {
+        let fixture = world.fixture(expected.clone());
+        let report = check(&fixture.expectations, &fixture.answers, fixture.at).report;
+        report.findings.into_iter().find(|finding| finding.id == id).unwrap().status
+    };
+    assert_eq!(of(&world, "google:dkim"), Status::Ok);
+    world.remove(end, Txt);
+    assert_eq!(of(&world, "dkim:wax1"), Status::Ok);
+    assert_eq!(of(&world, &format!("delegated-key:{end}")), Status::Missing);
+    assert_eq!(of(&world, "google:dkim"), Status::Missing, "an alias to nothing is no key");
+}
+
+#[test]
+fn the_operators_names_are_checked_like_the_domains_own() {
+    let mut operator = Operator {
+        hostname: "mx1.relay.example".to_owned(),
+        egress: vec!["192.0.2.10".parse().unwrap(), "192.0.2.11".parse().unwrap()],
+        spf_include: Some("_spf.relay.example".to_owned()),
+        return_path_host: Some("bounce.relay.example".to_owned()),
+        aggregate_reports: Some("mailto:dmarc@relay.example".to_owned()),
+        failure_reports: Some("mailto:failures@reports.example".to_owned()),
+        mta_sts_id: Some("20261124".to_owned()),
+        mta_sts_host: Some("mta-sts.relay.example".to_owned()),
+        tls_reports: Some("mailto:tls@relay.example".to_owned()),
+        tlsa: vec![format!("3 1 1 {}", "ab".repeat(32))],
+        logo: Some("https://example.com/logo.svg".to_owned()),
+        ..Operator::default()
+    };
+    operator.names.insert("192.0.2.11".parse().unwrap(), "mx2.relay.example".to_owned());
+    let mut all = records_for("example.com", &[], Some("bounce.example.com"), &operator);
+    all.extend(operator_records("example.com", &operator));
+    let expected = Expectations {
+        domain: "example.com".to_owned(),
+        records: all.clone(),
+        return_path: Some("bounce.example.com".to_owned()),
+        egress: operator.egress.clone(),
+        hostname: operator.hostname.clone(),
+    };
+    let report = |world: &World| {
+        let fixture = world.fixture(expected.clone());
+        check(&fixture.expectations, &fixture.answers, fixture.at).report
+    };
+    let mut world = World::default();
+    for record in &all {
+        let mut values: Vec<&str> = vec![&record.value];
+        // A name with two records of a type has both.
+        let others = all.iter().filter(|other| other.owner == record.owner && other.record_type == record.record_type);
+        values.extend(others.map(|other| other.value.as_str()).filter(|value| *value != record.value));
+        world.set(&record.owner, record.record_type, &values);
+    }
+    let good = report(&world);
+    assert!(good.ok, "{:#?}", good.problems().collect::<Vec<_>>());
+    let ids: Vec<&str> = good.findings.iter().map(|finding| finding.id.as_str()).collect();
+    for id in [
+        "return-path",
+        "mta-sts",
+        "mta-sts-host",
+        "tls-reports",
+        "bimi",
+        "operator-mx",
+        "operator-spf:bounce.relay.example",
+        "operator-spf:_spf.relay.example",
+        "ptr:11.2.0.192.in-addr.arpa",
+        "report-consent:example.com._report._dmarc.reports.example",
+    ] {
+        assert!(ids.contains(&id), "{id} in {ids:?}");
+    }
+    let unique: std::collections::BTreeSet<&&str> = ids.iter().collect();
+    assert_eq!(unique.len(), ids.len(), "{ids:?}");
+    // Each that is missing is the operator's or the owner's to publish, and says so.
+    for record in &all {
+        let mut without = World::default();
+        for other in all.iter().filter(|other| (&other.owner, other.record_type) != (&record.owner, record.record_type))
+        {
+            without.set(&other.owner, other.record_type, &[&other.value]);
+        }
+        let report = report(&without);
+        let finding =
+            report.findings.iter().find(|finding| finding.name == record.owner && finding.expected == record.value);
+        let finding = finding.unwrap_or_else(|| panic!("{record:?}"));
+        assert_eq!(finding.status, Status::Missing, "{finding:#?}");
+        assert_eq!(finding.group == Group::Operator, record.purpose.is_operators());
+    }
 }
 
 #[test]

@@ -38,32 +38,69 @@ pub enum Format {
     ExternalDns,
 }
 
+impl Format {
+    /// All of them, in the order in which people are offered them.
+    pub const ALL: [Self; 12] = [
+        Self::Json,
+        Self::Text,
+        Self::Bind,
+        Self::Csv,
+        Self::Cloudflare,
+        Self::Route53,
+        Self::TerraformRoute53,
+        Self::TerraformCloudflare,
+        Self::Octodns,
+        Self::Dnscontrol,
+        Self::Nsupdate,
+        Self::ExternalDns,
+    ];
+
+    /// The word for it on command lines and in queries, the ending of its files, and its name for people.
+    const fn names(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Json => ("json", "json", "JSON"),
+            Self::Text => ("text", "txt", "Text"),
+            Self::Bind => ("bind", "zone", "BIND"),
+            Self::Csv => ("csv", "csv", "CSV"),
+            Self::Cloudflare => ("cloudflare", "zone", "Cloudflare"),
+            Self::Route53 => ("route53", "json", "Route 53"),
+            Self::TerraformRoute53 => ("terraform-route53", "tf", "Terraform (Route 53)"),
+            Self::TerraformCloudflare => ("terraform-cloudflare", "tf", "Terraform (Cloudflare)"),
+            Self::Octodns => ("octodns", "yaml", "octoDNS"),
+            Self::Dnscontrol => ("dnscontrol", "js", "DNSControl"),
+            Self::Nsupdate => ("nsupdate", "nsupdate", "nsupdate"),
+            Self::ExternalDns => ("external-dns", "yaml", "external-dns"),
+        }
+    }
+
+    /// The word for it: `terraform-route53`.
+    pub const fn as_str(self) -> &'static str {
+        self.names().0
+    }
+
+    /// The ending of its files: `tf`.
+    pub const fn ending(self) -> &'static str {
+        self.names().1
+    }
+
+    /// Its name for people, the same in every language: `Terraform (Route 53)`.
+    pub const fn title(self) -> &'static str {
+        self.names().2
+    }
+}
+
 /// The text names no format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "\"{0}\" is not a format: json, text, bind, csv, cloudflare, route53, terraform-route53, terraform-cloudflare, \
-     octodns, dnscontrol, nsupdate or external-dns"
-)]
-pub struct UnknownFormat(String);
+#[error("\"{text}\" is not a format: {}", Format::ALL.map(Format::as_str).join(", "))]
+pub struct UnknownFormat {
+    text: String,
+}
 
 impl FromStr for Format {
     type Err = UnknownFormat;
     fn from_str(text: &str) -> Result<Self, UnknownFormat> {
-        match text {
-            "json" => Ok(Self::Json),
-            "text" => Ok(Self::Text),
-            "bind" => Ok(Self::Bind),
-            "csv" => Ok(Self::Csv),
-            "cloudflare" => Ok(Self::Cloudflare),
-            "route53" => Ok(Self::Route53),
-            "terraform-route53" => Ok(Self::TerraformRoute53),
-            "terraform-cloudflare" => Ok(Self::TerraformCloudflare),
-            "octodns" => Ok(Self::Octodns),
-            "dnscontrol" => Ok(Self::Dnscontrol),
-            "nsupdate" => Ok(Self::Nsupdate),
-            "external-dns" => Ok(Self::ExternalDns),
-            _ => Err(UnknownFormat(text.chars().take(40).collect())),
-        }
+        let found = Self::ALL.into_iter().find(|format| format.as_str() == text);
+        found.ok_or_else(|| UnknownFormat { text: text.chars().take(40).collect() })
     }
 }
 

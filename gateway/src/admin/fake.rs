@@ -16,6 +16,7 @@ use crate::sign::SendOptions;
 use crate::store::RecipientState;
 use crate::tenants::TenantFile;
 use crate::tenants::TenantPolicy;
+use crate::zones::ZonePrimary;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_442_709_123);
 
@@ -24,6 +25,7 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_442_709_123);
 pub(crate) struct Fake {
     pub(crate) letters: Vec<LetterRecord>,
     pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) suspensions: Mutex<Vec<Suspension>>,
     pub(crate) sick: Option<String>,
     pub(crate) damaged: bool,
 }
@@ -158,6 +160,29 @@ impl QueueControl for Fake {
     async fn drain(&self, _: Duration) -> bool {
         true
     }
+    fn suspended(&self, record: &LetterRecord, _: usize) -> Option<Suspension> {
+        let domain = record.envelope.recipients[0].address.domain();
+        self.suspensions().into_iter().find(|one| one.scope.covers(record.tenant, domain, None))
+    }
+    fn suspensions(&self) -> Vec<Suspension> {
+        self.suspensions.lock().unwrap().clone()
+    }
+    async fn suspend(
+        &self,
+        scope: Scope,
+        span: Option<Duration>,
+        by: &str,
+        reason: &str,
+    ) -> Result<Suspension, StoreError> {
+        let until = span.map(|span| NOW + span);
+        let new = Suspension { scope, since: NOW, until, by: by.into(), reason: reason.into() };
+        self.suspensions.lock().unwrap().push(new.clone());
+        Ok(new)
+    }
+    async fn resume(&self, _: &Scope, _: &str, dry_run: bool) -> Result<Vec<Suspension>, StoreError> {
+        let mut all = self.suspensions.lock().unwrap();
+        Ok(if dry_run { all.clone() } else { std::mem::take(&mut *all) })
+    }
 }
 
 fn tenant(name: &str) -> AdminResult<TenantSummary> {
@@ -276,6 +301,10 @@ impl TenantAdmin for Fake {
     fn remove_domain(&self, name: &DomainName, dry_run: bool, _: &str) -> AdminResult<ApplyReport> {
         Ok(report(&format!("remove {name}"), dry_run))
     }
+    fn operator_records(&self, name: &DomainName, format: &str) -> AdminResult<String> {
+        self.domain_records(name, format)
+    }
+
     fn domain_records(&self, name: &DomainName, format: &str) -> AdminResult<String> {
         Ok(format!("{name} in {format}\n"))
     }
@@ -334,6 +363,22 @@ impl GatewayControl for Fake {
     async fn reload(&self) -> Result<Vec<String>, String> {
         self.sick.clone().map_or_else(|| Ok(vec!["certificates read again".into()]), Err)
     }
+    async fn check_domain_answers(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Fixture> {
+        let expectations = waxseal_dns::check::Expectations {
+            domain: domain.to_string(),
+            records: Vec::new(),
+            return_path: None,
+            egress: Vec::new(),
+            hostname: "mx1.relay.example".to_owned(),
+        };
+        let at = "2026-11-23T14:05:09Z".parse().unwrap_or_default();
+        Ok(waxseal_dns::check::Fixture { expectations, answers: Vec::new(), at })
+    }
+
+    async fn zone_of(&self, domain: &DomainName) -> AdminResult<ZonePrimary> {
+        Ok(ZonePrimary { zone: domain.to_string(), name: format!("ns1.{domain}"), address: None })
+    }
+
     async fn check_domain(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Report> {
         self.ask(format!("check {domain}"));
         let checked = "2026-11-23T14:05:09Z".to_owned();

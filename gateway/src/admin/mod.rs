@@ -7,6 +7,7 @@ pub mod ports;
 mod problem;
 mod queue_routes;
 pub mod server;
+pub mod suspensions;
 pub mod tenant_routes;
 pub mod view;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::{LetterId, TenantId};
+use crate::schedule::suspension::{Scope, Suspension};
 use crate::store::{LetterRecord, StoreError};
 
 /// Which recipients of which letters a verb is about; an empty filter covers everything. All given parts must hold.
@@ -127,6 +129,24 @@ pub trait QueueControl: Send + Sync + 'static {
         reason: &str,
         dry_run: bool,
     ) -> Result<QueueActionReport, StoreError>;
+
+    /// The suspension that keeps a recipient from being attempted.
+    fn suspended(&self, record: &LetterRecord, recipient: usize) -> Option<Suspension>;
+
+    /// The suspensions that hold now.
+    fn suspensions(&self) -> Vec<Suspension>;
+
+    /// Starts no attempt inside of `scope` for `span`, or until somebody resumes; durable when it returns.
+    async fn suspend(
+        &self,
+        scope: Scope,
+        span: Option<Duration>,
+        by: &str,
+        reason: &str,
+    ) -> Result<Suspension, StoreError>;
+
+    /// Ends the suspensions that have every part of `scope`; which ones.
+    async fn resume(&self, scope: &Scope, by: &str, dry_run: bool) -> Result<Vec<Suspension>, StoreError>;
 
     /// Stops starting attempts and waits until those that run have ended, at most this long; true if all did.
     async fn drain(&self, at_most: Duration) -> bool;

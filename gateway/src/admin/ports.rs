@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::message::{DomainName, Mailbox};
 use crate::store::StoreError;
 use crate::tenants::{TenantFile, TenantPolicy};
+use crate::zones::ZonePrimary;
 
 /// Why an administrative request is not done. Nothing has changed then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -211,6 +212,9 @@ pub trait TenantAdmin: Send + Sync + 'static {
     fn remove_domain(&self, domain: &DomainName, dry_run: bool, by: &str) -> AdminResult<ApplyReport>;
     /// The records to publish, in one of the formats of `domain records`.
     fn domain_records(&self, domain: &DomainName, format: &str) -> AdminResult<String>;
+    /// The records that the operator publishes for a domain, as `json`, `text`, `csv` or `bind`: they lie in several
+    /// zones, which the other formats are not made for.
+    fn operator_records(&self, domain: &DomainName, format: &str) -> AdminResult<String>;
     fn list_keys(&self, domain: &DomainName) -> AdminResult<Vec<KeySummary>>;
     fn generate_key(
         &self,
@@ -288,6 +292,12 @@ pub trait GatewayControl: Send + Sync + 'static {
 
     /// Checks a domain's records in DNS, within a deadline of its own.
     async fn check_domain(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Report>;
+
+    /// The same check with everything that it went by; see [`waxseal_dns::check::check`].
+    async fn check_domain_answers(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Fixture>;
+
+    /// The zone that holds a domain, and the server that takes its changes, as DNS says.
+    async fn zone_of(&self, domain: &DomainName) -> AdminResult<ZonePrimary>;
 
     /// Wraps every data key under the key that `reference` names. Blocks on the disk.
     fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport>;

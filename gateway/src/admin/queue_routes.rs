@@ -33,6 +33,7 @@ pub(super) fn router() -> Router<AdminState> {
         .route("/v1/messages/{id}/why", get(why))
         .route("/v1/messages/{id}/events", get(events))
         .route("/v1/route/{address}", get(route))
+        .merge(super::suspensions::router())
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,7 +68,8 @@ async fn list(
     let queue = state.queue.clone();
     let records = blocking(move || queue.list(&filter, query.after, limit)).await?;
     let next = (records.len() == limit).then(|| records.last().map(|record| record.id.to_string())).flatten();
-    let messages = records.iter().map(|record| LetterView::new(record, name_of(&names, record.tenant))).collect();
+    let view = |record| LetterView::new(record, name_of(&names, record.tenant)).with_suspensions(record, &*state.queue);
+    let messages = records.iter().map(view).collect();
     Ok(Json(QueuePage { messages, next }))
 }
 
@@ -75,7 +77,8 @@ async fn show(State(state): State<AdminState>, Path(id): Path<String>) -> Answer
     let id = letter_id(&id)?;
     let names = tenant_names(&state).await?;
     if let Some(record) = state.queue.find(id) {
-        return Ok(Json(LetterView::new(&record, name_of(&names, record.tenant))));
+        let view = LetterView::new(&record, name_of(&names, record.tenant));
+        return Ok(Json(view.with_suspensions(&record, &*state.queue)));
     }
     let past = state.past(id).await?.ok_or_else(|| no_letter(id))?;
     Ok(Json(LetterView::of_past(id, &past, name_of(&names, past.tenant))))
@@ -194,29 +197,25 @@ async fn route(State(state): State<AdminState>, Path(address): Path<String>) -> 
     Ok(Json(state.routes.explain(&address).await))
 }
 
-type Names = BTreeMap<TenantId, String>;
+pub(super) type Names = BTreeMap<TenantId, String>;
 
-async fn tenant_names(state: &AdminState) -> Result<Names, Problem> {
+pub(super) async fn tenant_names(state: &AdminState) -> Result<Names, Problem> {
     let tenants = state.tenants.clone();
     let list = blocking(move || tenants.list_tenants()).await??;
     Ok(list.into_iter().map(|tenant| (TenantId(tenant.id), tenant.name)).collect())
 }
 
-fn name_of(names: &Names, id: TenantId) -> String {
+pub(super) fn tenant_id(names: &Names, name: &str) -> Result<TenantId, Problem> {
+    let found = names.iter().find(|(_, known)| *known == name).map(|(id, _)| *id);
+    found.ok_or_else(|| Problem::not_found(format!("there is no tenant \"{name}\"")))
+}
+
+pub(super) fn name_of(names: &Names, id: TenantId) -> String {
     names.get(&id).cloned().unwrap_or_else(|| format!("#{}", id.0))
 }
 
 fn filter(request: &FilterRequest, names: &Names) -> Result<QueueFilter, Problem> {
-    let tenant = match &request.tenant {
-        None => None,
-        Some(name) => Some(
-            names
-                .iter()
-                .find(|(_, known)| *known == name)
-                .map(|(id, _)| *id)
-                .ok_or_else(|| Problem::not_found(format!("there is no tenant \"{name}\"")))?,
-        ),
-    };
+    let tenant = request.tenant.as_deref().map(|name| tenant_id(names, name)).transpose()?;
     if let Some(state) = request.state.as_deref().filter(|state| !STATES.contains(state)) {
         return Err(Problem::invalid(format!("\"{state}\" is not a state of the queue: {}", STATES.join(", "))));
     }

@@ -18,6 +18,7 @@ use super::problem::Problem;
 use super::server::{AdminState, Answer, blocking, by, json};
 use crate::message::DomainName;
 use crate::tenants::TenantFile;
+use crate::zones::ZonePrimary;
 
 pub(super) fn router() -> Router<AdminState> {
     Router::new()
@@ -29,6 +30,7 @@ pub(super) fn router() -> Router<AdminState> {
         .route("/v1/domains", get(list_domains).post(add_domain))
         .route("/v1/domains/{domain}", axum::routing::delete(remove_domain).post(act_on_domain))
         .route("/v1/domains/{domain}/records", get(records))
+        .route("/v1/domains/{domain}/zone", get(zone))
         .route("/v1/domains/{domain}/keys", get(list_keys).post(new_key))
         .route("/v1/domains/{domain}/keys/{selector}", post(change_key))
 }
@@ -226,17 +228,24 @@ async fn remove_domain(
 #[derive(Debug, Deserialize)]
 struct Format {
     format: Option<String>,
+    /// The operator's records in place of the domain owner's.
+    #[serde(default)]
+    operators: bool,
 }
 
 async fn records(
     State(state): State<AdminState>,
     Path(domain): Path<String>,
-    Query(format): Query<Format>,
+    Query(Format { format, operators }): Query<Format>,
 ) -> Result<Response, Problem> {
     let domain = domain_name(&domain)?;
-    let format = format.format.unwrap_or_else(|| "json".into());
+    let format = format.unwrap_or_else(|| "json".into());
     let kind = if format == "json" { "application/json" } else { "text/plain; charset=utf-8" };
-    let text = blocking(move || state.tenants.domain_records(&domain, &format)).await??;
+    let tenants = state.tenants;
+    let text = blocking(move || {
+        if operators { tenants.operator_records(&domain, &format) } else { tenants.domain_records(&domain, &format) }
+    });
+    let text = text.await??;
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
@@ -266,16 +275,32 @@ async fn new_key(
     Ok(Json(made??))
 }
 
+/// The query of `POST /v1/domains/{domain}:check`.
+#[derive(Debug, Default, Deserialize)]
+struct Saving {
+    /// Answer with everything that the check went by, in place of its report.
+    #[serde(default)]
+    save: bool,
+}
+
+async fn zone(State(state): State<AdminState>, Path(domain): Path<String>) -> Answer<ZonePrimary> {
+    Ok(Json(state.gateway.zone_of(&domain_name(&domain)?).await?))
+}
+
 /// `POST /v1/domains/{domain}:rotate|check`; the router takes whole segments, so the verb is split off here.
 async fn act_on_domain(
     State(state): State<AdminState>,
     Path(domain_and_verb): Path<String>,
+    Query(saving): Query<Saving>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
     match domain_and_verb.rsplit_once(':') {
         Some((domain, "rotate")) => {
             Ok(rotate_keys(state, domain_name(domain)?, by(&headers), &body).await?.into_response())
+        }
+        Some((domain, "check")) if saving.save => {
+            Ok(Json(state.gateway.check_domain_answers(&domain_name(domain)?).await?).into_response())
         }
         Some((domain, "check")) => Ok(Json(state.gateway.check_domain(&domain_name(domain)?).await?).into_response()),
         _ => Err(Problem::invalid("a domain can be checked, and its keys rotated: …/domains/DOMAIN:check or :rotate")),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{QueueAction, Why};
+use super::{QueueAction, QueueControl, Why};
 use crate::clock::Timestamp;
 use crate::history::{Past, RecipientTimeline, Step};
 use crate::ids::LetterId;
@@ -57,6 +57,9 @@ pub struct RecipientView {
     pub by: Option<String>,
     /// Why it was held or dropped.
     pub reason: Option<String>,
+    /// The suspension that keeps it from being attempted, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
 }
 
 impl LetterView {
@@ -89,6 +92,15 @@ impl LetterView {
 }
 
 impl LetterView {
+    /// With the suspensions that hold.
+    #[must_use]
+    pub fn with_suspensions(mut self, record: &LetterRecord, queue: &dyn QueueControl) -> Self {
+        for (at, recipient) in self.recipients.iter_mut().enumerate() {
+            recipient.suspended = queue.suspended(record, at).map(|one| one.words());
+        }
+        self
+    }
+
     /// A letter that has left the queue, from what is remembered of it.
     pub fn of_past(id: LetterId, past: &Past, tenant: String) -> Self {
         let known = past.acceptance();
@@ -105,6 +117,7 @@ impl LetterView {
             last: past.attempts(address).last().map(|attempt| EvidenceView::from(&attempt.evidence)),
             by: None,
             reason: None,
+            suspended: None,
         };
         Self {
             id: id.to_string(),
@@ -133,6 +146,7 @@ impl RecipientView {
             last: None,
             by: None,
             reason: None,
+            suspended: None,
         };
         match state {
             RecipientState::Waiting { next, attempts, last } => {

@@ -2,29 +2,15 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use waxseal_dns::Format;
 
 use super::control::{ConsentArgs, GatewayArgs, ListArgs, print_changes};
 use super::{CliError, domain_check, domain_publish, print};
 use crate::admin::client::{query, segment};
 use crate::admin::ports::{ApplyReport, DomainSummary};
 use crate::admin::tenant_routes::NewDomainRequest;
-
-/// The forms in which records are written for DNS hosts and their tools.
-const FORMATS: [&str; 12] = [
-    "json",
-    "text",
-    "bind",
-    "csv",
-    "cloudflare",
-    "route53",
-    "terraform-route53",
-    "terraform-cloudflare",
-    "octodns",
-    "dnscontrol",
-    "nsupdate",
-    "external-dns",
-];
 
 /// `waxseal domain`.
 #[derive(Debug, Args)]
@@ -62,17 +48,22 @@ enum Verb {
         tenant: Option<String>,
     },
     /// Print the DNS records to publish.
-    #[command(after_help = "Example:\n  waxseal domain records acme.example --format bind")]
+    #[command(after_help = "Examples:\n  waxseal domain records acme.example --format bind\n  \
+                            waxseal domain records acme.example --operators")]
     Records {
         /// The domain.
         domain: String,
         /// The form.
-        #[arg(long, default_value = "text", value_parser = FORMATS)]
+        #[arg(long, default_value = "text", value_parser = PossibleValuesParser::new(Format::ALL.map(Format::as_str)))]
         format: String,
+        /// What you publish for the domain as the gateway's operator, as json, text, csv or bind.
+        #[arg(long)]
+        operators: bool,
     },
     /// Check the records in DNS; exit status 3 if there is something to do.
     #[command(
         after_help = "Examples:\n  waxseal domain check acme.example\n  waxseal domain check acme.example --watch\n  \
+                            waxseal domain check acme.example --save saved-check.json\n  \
                             waxseal domain check --fixture saved-check.json --json"
     )]
     Check {
@@ -88,11 +79,15 @@ enum Verb {
         /// Replay a saved check: expectations, answers and time in one JSON file. Asks nobody.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["domain", "watch"])]
         fixture: Option<PathBuf>,
+        /// Save the check, so that --fixture can replay it: expectations, answers and time. There is no secret in it.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["fixture", "watch"])]
+        save: Option<PathBuf>,
     },
     /// Publish the records at a DNS host: shows the plan, then adds what is missing. What removes something needs --yes.
     #[command(after_help = "Examples:\n  waxseal domain publish acme.example --provider cloudflare \
                             --secret file:/etc/waxseal/dns-token --plan\n  waxseal domain publish acme.example \
-                            --provider rfc2136 --server 192.0.2.53:53 --key-name waxseal --secret cred:tsig")]
+                            --provider rfc2136 --key-name waxseal --secret cred:tsig\n  waxseal domain publish \
+                            acme.example --provider route53 --account AKIA… --secret cred:aws")]
     Publish(Box<domain_publish::PublishArgs>),
     /// Remove a domain with its keys.
     #[command(after_help = "Example:\n  waxseal domain remove acme.example --yes")]
@@ -134,13 +129,18 @@ pub(super) fn run(args: DomainArgs) -> Result<(), CliError> {
                 [domain.name.to_string(), domain.tenant.clone(), keys, proof, domain.created.clone()]
             })
         }
-        Verb::Records { domain, format } => {
-            let path = format!("/v1/domains/{}/records{}", segment(&domain), query(&[("format", Some(format))]));
+        Verb::Records { domain, format, operators } => {
+            let whose = operators.then(|| "true".to_owned());
+            let wanted = query(&[("format", Some(format)), ("operators", whose)]);
+            let path = format!("/v1/domains/{}/records{wanted}", segment(&domain));
             let text = gateway.run(async |client| client.text(&path).await)?;
             if text.ends_with('\n') { print::text(&text) } else { print::line(&text) }
         }
         Verb::Check { fixture: Some(file), json, .. } => domain_check::by_fixture(&file, json),
-        Verb::Check { domain, watch, json, fixture: None } => {
+        Verb::Check { domain, json, save: Some(file), .. } => {
+            domain_check::saved(&gateway, &domain.unwrap_or_default(), &file, json)
+        }
+        Verb::Check { domain, watch, json, .. } => {
             domain_check::by_gateway(&gateway, &domain.unwrap_or_default(), watch, json)
         }
         Verb::Publish(args) => domain_publish::run(&gateway, &args),

@@ -7,7 +7,7 @@ use waxseal_dns::check::{Difference, Finding, Fixture, Group, Piece, Report, Sev
 
 use super::control::GatewayArgs;
 use super::{CliError, Exit, print};
-use crate::admin::client::segment;
+use crate::admin::client::{query, segment};
 
 /// The first wait of `--watch`, and the longest.
 const WAITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
@@ -37,6 +37,17 @@ pub(super) fn by_gateway(gateway: &GatewayArgs, domain: &str, watch: bool, json:
         }
     })?;
     finish(&report, json)
+}
+
+/// Checks by the running gateway, and keeps what the servers said. The report is made from the file's content, so that a
+/// replay shows the same.
+pub(super) fn saved(gateway: &GatewayArgs, domain: &str, file: &Path, json: bool) -> Result<(), CliError> {
+    let path = format!("/v1/domains/{}:check{}", segment(domain), query(&[("save", Some("true".to_owned()))]));
+    let fixture: Fixture = gateway.run(async |client| client.post(&path, &()).await)?;
+    let text = serde_json::to_string_pretty(&fixture).map_err(|e| CliError::new(Exit::RunTime, e.to_string()))?;
+    let unwritten = |error| CliError::new(Exit::RunTime, format!("{}: {error}", file.display()));
+    std::fs::write(file, text + "\n").map_err(unwritten)?;
+    finish(&check(&fixture.expectations, &fixture.answers, fixture.at).report, json)
 }
 
 /// Replays a saved check; no network is touched.

@@ -5,35 +5,23 @@
 //! processes. Values are added and removed one by one; a whole set is never replaced.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clap::{Args, ValueEnum};
-use dns_update::{DnsRecord as HostRecord, DnsRecordType, DnsUpdater, MXRecord, TsigAlgorithm};
+use clap::Args;
+use dns_update::{DnsRecord as HostRecord, DnsRecordType, DnsUpdater, MXRecord};
 use serde::Deserialize;
-use waxseal_dns::plan::{Action, Change, Plan, plan};
+use waxseal_dns::plan::{Action, BESIDE_ALIAS, Change, Plan, plan};
 use waxseal_dns::{DnsRecord, RecordType};
 use zeroize::Zeroizing;
 
 use super::control::{ConsentArgs, GatewayArgs};
+use super::dns_hosts::{Provider, SignIn, updater};
 use super::{CliError, Exit, print};
 use crate::admin::client::{query, segment};
 use crate::config::SecretRef;
-
-/// Where the zone is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Provider {
-    /// A name server that takes RFC 2136 updates with TSIG.
-    Rfc2136,
-    Bunny,
-    Cloudflare,
-    Desec,
-    Digitalocean,
-    Gandi,
-    Hetzner,
-    Linode,
-    Vultr,
-}
+use crate::zones::ZonePrimary;
 
 /// `waxseal domain publish`.
 #[derive(Debug, Args)]
@@ -43,15 +31,21 @@ pub(super) struct PublishArgs {
     /// The DNS host.
     #[arg(long, value_name = "NAME")]
     provider: Provider,
-    /// The zone that holds the domain [default: the domain itself].
+    /// The zone that holds the domain [default: found by its SOA record].
     #[arg(long, value_name = "NAME")]
     zone: Option<String>,
-    /// The name server, for rfc2136: ADDRESS:PORT.
-    #[arg(long, value_name = "ADDRESS", required_if_eq("provider", "rfc2136"))]
-    server: Option<std::net::SocketAddr>,
+    /// The name server, for rfc2136: ADDRESS:PORT [default: the primary server that the SOA record names].
+    #[arg(long, value_name = "ADDRESS")]
+    server: Option<SocketAddr>,
     /// The name of the TSIG key, for rfc2136.
-    #[arg(long, value_name = "NAME", required_if_eq("provider", "rfc2136"))]
+    #[arg(long, value_name = "NAME", required_if_eq("provider", "rfc2136"), conflicts_with = "account")]
     key_name: Option<String>,
+    /// Whose the secret is, where the DNS host asks for it: user name, account or key ID.
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    /// The URL of the DNS host's API, where it is not one for everybody.
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
     /// The TSIG secret (base64, hmac-sha256) or the DNS host's token, as file:PATH, env:NAME or cred:NAME.
     #[arg(long, value_name = "REFERENCE")]
     secret: String,
@@ -76,7 +70,13 @@ pub(super) fn run(gateway: &GatewayArgs, args: &PublishArgs) -> Result<(), CliEr
         format!("/v1/domains/{}/records{}", segment(&args.domain), query(&[("format", Some("json".to_owned()))]));
     gateway.run(async |client| {
         let document: Document = client.get(&path).await?;
-        let host = Host { updater: updater(args)?, zone: args.zone.clone().unwrap_or_else(|| args.domain.clone()) };
+        let found = if args.zone.is_some() && (args.server.is_some() || args.provider != Provider::Rfc2136) {
+            None
+        } else {
+            Some(client.get::<ZonePrimary>(&format!("/v1/domains/{}/zone", segment(&args.domain))).await?)
+        };
+        let host = Host::new(args, found)?;
+        host.check_names(&document.records)?;
         let live = host.live(&document.records).await?;
         let there = |name: &str, record_type: RecordType| {
             live.get(&(name.to_owned(), record_type)).cloned().unwrap_or_default()
@@ -135,28 +135,6 @@ fn secret(reference: &str) -> Result<Zeroizing<String>, CliError> {
     Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
-fn updater(args: &PublishArgs) -> Result<DnsUpdater, CliError> {
-    let secret = secret(&args.secret)?;
-    let token = secret.as_str();
-    let made = match args.provider {
-        Provider::Rfc2136 => {
-            let missing = || CliError::new(Exit::Usage, "rfc2136 needs --server and --key-name");
-            let (server, name) = (args.server.ok_or_else(missing)?, args.key_name.as_ref().ok_or_else(missing)?);
-            let key = STANDARD.decode(token).map_err(|_| CliError::new(Exit::Usage, "--secret is not base64"))?;
-            DnsUpdater::new_rfc2136_tsig(format!("tcp://{server}"), name, key, TsigAlgorithm::HmacSha256)
-        }
-        Provider::Bunny => DnsUpdater::new_bunny(token, None),
-        Provider::Cloudflare => DnsUpdater::new_cloudflare(token, None),
-        Provider::Desec => DnsUpdater::new_desec(token, None),
-        Provider::Digitalocean => DnsUpdater::new_digitalocean(token, None),
-        Provider::Gandi => DnsUpdater::new_gandiv5(token, None),
-        Provider::Hetzner => DnsUpdater::new_hetzner(token, None),
-        Provider::Linode => DnsUpdater::new_linode(token, None),
-        Provider::Vultr => DnsUpdater::new_vultr(token, None),
-    };
-    made.map_err(|error| failed("the DNS host's settings", &error))
-}
-
 fn failed(what: &str, error: &dns_update::Error) -> CliError {
     CliError::new(Exit::RunTime, format!("{what}: {error}"))
 }
@@ -171,11 +149,44 @@ struct Host {
 type LiveValues = BTreeMap<(String, RecordType), Vec<String>>;
 
 impl Host {
+    /// Where the zone is, by the command line or else by what DNS says.
+    fn new(args: &PublishArgs, found: Option<ZonePrimary>) -> Result<Self, CliError> {
+        let secret = secret(&args.secret)?;
+        let rfc2136 = args.provider == Provider::Rfc2136;
+        let key = if rfc2136 { STANDARD.decode(secret.as_str()) } else { Ok(Vec::new()) };
+        let key = Zeroizing::new(key.map_err(|_| CliError::new(Exit::Usage, "--secret is not base64"))?);
+        let sign_in = SignIn {
+            secret: &secret,
+            account: args.key_name.as_deref().or(args.account.as_deref()),
+            endpoint: args.endpoint.as_deref(),
+            server: args.server.or_else(|| found.as_ref().and_then(|found| found.address)),
+            key: &key,
+        };
+        let updater = updater(args.provider, &sign_in)?;
+        let zone = args.zone.clone().or_else(|| found.map(|found| found.zone));
+        Ok(Self { updater, zone: zone.unwrap_or_else(|| args.domain.clone()) })
+    }
+
+    /// A name of another zone would be written where nobody looks for it.
+    fn check_names(&self, records: &[DnsRecord]) -> Result<(), CliError> {
+        let zone = self.zone.trim_end_matches('.').to_ascii_lowercase();
+        let inside = |name: &str| name.strip_suffix(&zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        match records.iter().find(|record| !inside(&record.owner)) {
+            None => Ok(()),
+            Some(record) => {
+                let why = format!("{} is not in the zone {zone}: give the right --zone", record.owner);
+                Err(CliError::new(Exit::Usage, why))
+            }
+        }
+    }
+
     /// What stands at the names of `records` now.
     async fn live(&self, records: &[DnsRecord]) -> Result<LiveValues, CliError> {
         let mut live = LiveValues::new();
         for record in records {
-            for record_type in [record.record_type, RecordType::Cname] {
+            let alias = record.record_type == RecordType::Cname;
+            let beside: &[RecordType] = if alias { &BESIDE_ALIAS } else { &[RecordType::Cname] };
+            for record_type in [&[record.record_type], beside].concat() {
                 let key = (record.owner.clone(), record_type);
                 if live.contains_key(&key) {
                     continue;
@@ -212,6 +223,8 @@ fn host_type(record_type: RecordType) -> Result<DnsRecordType, CliError> {
         RecordType::Txt => Ok(DnsRecordType::TXT),
         RecordType::Mx => Ok(DnsRecordType::MX),
         RecordType::Cname => Ok(DnsRecordType::CNAME),
+        RecordType::A => Ok(DnsRecordType::A),
+        RecordType::Aaaa => Ok(DnsRecordType::AAAA),
         other => Err(CliError::new(Exit::RunTime, format!("{} records are not published from here", other.as_str()))),
     }
 }
@@ -231,6 +244,8 @@ fn value(record: &HostRecord) -> Option<String> {
     match record {
         HostRecord::TXT(text) => Some(text.clone()),
         HostRecord::CNAME(target) => Some(target.trim_end_matches('.').to_owned()),
+        HostRecord::A(address) => Some(address.to_string()),
+        HostRecord::AAAA(address) => Some(address.to_string()),
         HostRecord::MX(mx) => Some(format!("{} {}", mx.priority, mx.exchange.trim_end_matches('.'))),
         _ => None,
     }

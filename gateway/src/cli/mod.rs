@@ -10,6 +10,7 @@ mod config;
 mod control;
 mod credential;
 mod dkim;
+mod dns_hosts;
 mod domain;
 mod domain_check;
 mod domain_publish;

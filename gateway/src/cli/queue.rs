@@ -1,4 +1,6 @@
-//! `waxseal queue list|show|why|shape|retry|hold|release|bounce|drop`.
+//! `waxseal queue list|show|why|shape|retry|hold|release|bounce|drop|suspend|resume|suspensions`.
+
+mod suspend;
 
 use std::time::Duration;
 
@@ -75,6 +77,21 @@ enum Verb {
     /// Give up without a notice.
     #[command(after_help = "Example:\n  waxseal queue drop 01JDB7Q2RZ8W1Y5M3T9K6N4P0A --reason \"test mail\" --yes")]
     Drop(ActArgs),
+    /// Start no attempt for a tenant, a domain or a site, also for what comes later; expiry goes on.
+    #[command(
+        after_help = "Example:\n  waxseal queue suspend --site google --for 30m --reason \"their outage\"\n  waxseal queue suspend --tenant acme --domain example.net --reason \"asked by acme\""
+    )]
+    Suspend(suspend::SuspendArgs),
+    /// End suspensions; what waited for them is attempted when it is due.
+    #[command(after_help = "Example:\n  waxseal queue resume --site google\n  waxseal queue resume --all --yes")]
+    Resume(suspend::ResumeArgs),
+    /// List suspensions.
+    #[command(after_help = "Example:\n  waxseal queue suspensions --json")]
+    Suspensions {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Which recipients; all given parts must hold.
@@ -137,9 +154,13 @@ struct ActArgs {
 pub(super) fn run(args: QueueArgs) -> Result<(), CliError> {
     let gateway = args.gateway;
     match args.verb {
-        Verb::List { filter, list, after } => {
-            gateway.run(async |client| print_list(&fetch(&client, &filter, after, list.limit).await?, list.json))
-        }
+        Verb::List { filter, list, after } => gateway.run(async |client| {
+            let letters = fetch(&client, &filter, after, list.limit).await?;
+            if !list.json {
+                suspend::tell(&client).await?;
+            }
+            print_list(&letters, list.json)
+        }),
         Verb::Show { id, json } => {
             let letter: LetterView = gateway.run(async |client| client.get(&format!("/v1/messages/{id}")).await)?;
             if json { print::json(&letter) } else { show(&letter) }
@@ -159,6 +180,9 @@ pub(super) fn run(args: QueueArgs) -> Result<(), CliError> {
         Verb::Release(act) => gateway.run(async |client| perform(&client, "release", &act, false).await),
         Verb::Bounce(act) => gateway.run(async |client| perform(&client, "bounce", &act, true).await),
         Verb::Drop(act) => gateway.run(async |client| perform(&client, "drop", &act, true).await),
+        Verb::Suspend(args) => gateway.run(async |client| suspend::suspend(&client, &args).await),
+        Verb::Resume(args) => gateway.run(async |client| suspend::resume(&client, &args).await),
+        Verb::Suspensions { json } => gateway.run(async |client| suspend::list(&client, json).await),
     }
 }
 
@@ -203,7 +227,7 @@ fn print_list(letters: &[LetterView], as_json: bool) -> Result<(), CliError> {
             [
                 letter.id.clone(),
                 letter.tenant.clone(),
-                recipient.state.clone(),
+                recipient.suspended.as_ref().map_or_else(|| recipient.state.clone(), |_| "suspended".to_owned()),
                 recipient.attempts.map_or_else(String::new, |attempts| attempts.to_string()),
                 recipient.next_attempt.clone().unwrap_or_default(),
                 recipient.address.clone(),
@@ -232,7 +256,7 @@ fn show(letter: &LetterView) -> Result<(), CliError> {
             recipient.address.clone(),
             recipient.state.clone(),
             recipient.next_attempt.clone().unwrap_or_default(),
-            last.or_else(|| recipient.reason.clone()).unwrap_or_default(),
+            recipient.suspended.clone().or(last).or_else(|| recipient.reason.clone()).unwrap_or_default(),
         ]
     });
     print::text(&print::table(["RECIPIENT", "STATE", "NEXT", "LAST"], rows))

@@ -122,6 +122,7 @@ fn show(detail: &TenantDetail) -> Result<(), CliError> {
         ("name", detail.name.clone()),
         ("created", detail.created.clone()),
         ("subdomains", if policy.subdomains { "may send" } else { "may not send" }.to_owned()),
+        ("logo", policy.logo.clone().unwrap_or_else(|| "none".to_owned())),
         ("return path", policy.return_path.as_ref().map_or_else(|| "as sent".to_owned(), ToString::to_string)),
         ("posts by mail", policy.posts_address.as_ref().map_or_else(|| "not taken".to_owned(), ToString::to_string)),
         ("tls", policy.tls.map_or_else(inherited, |level| format!("{level:?}").to_lowercase())),

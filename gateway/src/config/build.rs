@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use super::cross::tls_of;
 use super::value::{SectionValues, Value, Values, maybe_path};
 use super::{
-    AddressDetail, Config, Delivery, DialogueTimeouts, Dkim, Dns, DomainPattern, Egress, Limits, Listener,
-    ListenerKind, ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles, TlsReport,
+    AddressDetail, Config, Delivery, DialogueTimeouts, Dns, DomainPattern, Egress, Limits, Listener, ListenerKind,
+    ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles, TlsReport,
 };
+use crate::deliver::shaping::built_in_sites;
 use crate::message::DomainName;
 use crate::redact;
 use crate::sign::TlsLevel;
@@ -28,7 +29,8 @@ pub(super) fn config(values: &Values, source: &Path) -> Config {
         redaction: redaction(values),
         allow_unredacted: values.one("redaction").boolean("allow_unredacted"),
         proof_required: values.one("domains").text("proof") == "required",
-        dkim: dkim(values),
+        records: super::domains::records(values),
+        dkim: super::domains::dkim(values),
         queue: queue(values),
         delivery: delivery(values),
         tls_report: tls_report(values),
@@ -112,18 +114,6 @@ fn redaction(values: &Values) -> redact::Policy {
     }
 }
 
-fn dkim(values: &Values) -> Dkim {
-    let section = values.one("dkim");
-    Dkim {
-        algorithms: section
-            .list("algorithms", |value| if let Value::Text(text) = value { Some(text.clone()) } else { None }),
-        rotate_every: section.span("rotate_every"),
-        prepublish: section.span("prepublish"),
-        overlap: section.span("overlap"),
-        keep_retired: section.span("keep_retired"),
-    }
-}
-
 fn queue(values: &Values) -> Queue {
     let section = values.one("queue");
     Queue {
@@ -143,7 +133,7 @@ fn delivery(values: &Values) -> Delivery {
         dane: section.boolean("dane"),
         ca_file: maybe_path(section.text("ca_file")),
         routes: values.all("delivery.route").iter().map(route).collect(),
-        sites: values.all("delivery.site").iter().map(site).collect(),
+        sites: sites(values, section.boolean("built_in_sites")),
         connections_per_destination: section.count("connections_per_destination"),
         connections: section.count("connections"),
         timeouts: timeouts(values),
@@ -183,9 +173,18 @@ fn route(section: &SectionValues) -> Route {
     Route { domain, host: host.clone(), port: *port, tls: section.maybe_text("tls").map(level) }
 }
 
+fn sites(values: &Values, built_in: bool) -> Vec<Site> {
+    let known = if built_in { built_in_sites() } else { Vec::new() };
+    values.all("delivery.site").iter().map(site).chain(known).collect()
+}
+
 fn site(section: &SectionValues) -> Site {
     let count = |name| section.maybe_integer(name).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+    let text = |value: &Value| pattern(value).map(|pattern| pattern.to_string());
+    let first = section.list("match_domain", text).into_iter().chain(section.list("match_mx", text)).next();
     Site {
+        name: section.maybe_text("name").map(str::to_owned).or(first).unwrap_or_default(),
+        together: section.text("shared") == "group",
         match_mx: section.list("match_mx", pattern),
         match_domain: section.list("match_domain", pattern),
         connections: count("connections"),
@@ -261,7 +260,6 @@ macro_rules! default_from_the_table {
 
 default_from_the_table! {
     Limits => limits,
-    Dkim => dkim,
     Queue => queue,
     Delivery => delivery,
     DialogueTimeouts => timeouts,

@@ -23,6 +23,7 @@ pub(super) fn check(values: &Values, before: &[Complaint]) -> Vec<Complaint> {
     overlaps(values, &mut found);
     redaction(values, &mut found);
     times_and_sizes(values, &mut found);
+    super::domains::check(values, &mut found);
     dns(values, &mut found);
     names(values, &mut found);
     super::web::check(values, &mut found);

@@ -14,18 +14,18 @@ pub(super) const fn section(path: &'static str, occurs: Occurs, doc: &'static st
 
 use Absent::{Is, Nothing, Required};
 use Kind::{
-    Address, Boolean, Choice, Domain, Endpoint, Fraction, Integer, Keep, List, Mailbox, MaybePath, Network, Path,
-    Pattern, Rate, Secret, Server, Size, Socket, Span, Text, Url,
+    Boolean, Choice, Domain, Endpoint, Fraction, Integer, Keep, List, Mailbox, MaybePath, Network, Path, Pattern,
+    Secret, Server, Size, Socket, Span, Text, Url,
 };
 use Occurs::{Once, Optional, Repeated};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
-const DAY: u64 = 86_400;
-const YEARS: u64 = 3650 * DAY;
+pub(super) const DAY: u64 = 86_400;
+pub(super) const YEARS: u64 = 3650 * DAY;
 const MB: u64 = 1_000_000;
 const TB: u64 = 1_000_000_000_000;
-const TLS_LEVEL: Kind = Choice(&["opportunistic", "require", "verify", "dane-only"]);
+pub(super) const TLS_LEVEL: Kind = Choice(&["opportunistic", "require", "verify", "dane-only"]);
 
 /// The whole file, in the order of the example.
 pub(super) const SECTIONS: &[Section] = &[
@@ -204,44 +204,9 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
         ],
     ),
-    section(
-        "domains",
-        Once,
-        "The tenants' domains.",
-        &[key(
-            "proof",
-            Choice(&["vouched", "required"]),
-            Is("\"vouched\""),
-            "vouched (whoever adds a domain on the control socket answers for it) | required (it is the tenant's once a TXT record with its token is at every authoritative server)",
-        )],
-    ),
-    section(
-        "dkim",
-        Once,
-        "DKIM keys of the tenants' domains.",
-        &[
-            key(
-                "algorithms",
-                List(&Choice(&["rsa2048", "rsa3072", "rsa4096", "ed25519"]), 1),
-                Is("[\"rsa2048\", \"ed25519\"]"),
-                "The keys that a new domain gets.",
-            ),
-            key("rotate_every", Span(DAY, YEARS), Is("\"180d\""), "How long a key signs."),
-            key("prepublish", Span(0, YEARS), Is("\"24h\""), "How long a key is published before it signs."),
-            key(
-                "overlap",
-                Span(0, YEARS),
-                Is("\"14d\""),
-                "How long a key stays published after its last signature; never less than a letter may wait in the queue and a day.",
-            ),
-            key(
-                "keep_retired",
-                Span(0, YEARS),
-                Is("\"30d\""),
-                "How long the private half of a retired key is kept before it is destroyed.",
-            ),
-        ],
-    ),
+    super::domains::DOMAINS,
+    super::domains::RECORDS,
+    super::domains::DKIM,
     section(
         "queue",
         Once,
@@ -300,6 +265,12 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Connections to one destination at once, where no [[delivery.site]] says otherwise.",
             ),
             key("connections", Integer(1, 100_000), Is("500"), "Connections to all destinations at once."),
+            key(
+                "built_in_sites",
+                Boolean,
+                Is("true"),
+                "Treat the large mailbox providers as they want to be treated, where no [[delivery.site]] says otherwise.",
+            ),
         ],
     ),
     section(
@@ -334,19 +305,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key("tls", TLS_LEVEL, Nothing("\"require\""), "The TLS level of this route, if not the one of [delivery]."),
         ],
     ),
-    section(
-        "delivery.site",
-        Repeated,
-        "Limits for a group of destinations, by MX host or by recipient domain; the first match wins.",
-        &[
-            key("match_mx", List(&Pattern, 1), Nothing("[\"*.google.com\"]"), "MX hosts."),
-            key("match_domain", List(&Pattern, 1), Nothing("[\"example.com\"]"), "Recipient domains."),
-            key("connections", Integer(1, 10_000), Nothing("20"), "Connections at once."),
-            key("messages_per_connection", Integer(1, 1_000_000), Nothing("100"), "Messages on one connection."),
-            key("rate", Rate, Nothing("\"200/s\""), "Messages a second (/s), minute (/m) or hour (/h)."),
-            key("tls", TLS_LEVEL, Nothing("\"verify\""), "The TLS level of these destinations."),
-        ],
-    ),
+    super::shaping::SITE,
     section(
         "tls_report",
         Once,
@@ -362,21 +321,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key("organization", Text, Nothing("\"Example Inc.\""), "Who reports; the hostname if not written."),
         ],
     ),
-    section(
-        "egress",
-        Repeated,
-        "Source addresses.",
-        &[
-            key("name", Text, Required("\"a\""), "Its name."),
-            key("address", Address, Required("\"192.0.2.10\""), "The address that connections are bound to."),
-            key(
-                "ehlo",
-                Domain,
-                Nothing("\"mx1.relay.example\""),
-                "The EHLO name that goes with it; the hostname if not written.",
-            ),
-        ],
-    ),
+    super::shaping::EGRESS,
     section(
         "dns",
         Once,

@@ -242,13 +242,7 @@ fn is_url(text: &str) -> bool {
 }
 
 fn pattern(text: &str) -> Option<DomainPattern> {
-    match text {
-        "*" => Some(DomainPattern::Any),
-        _ => match text.strip_prefix("*.") {
-            Some(parent) => parent.parse().ok().map(DomainPattern::Below),
-            None => text.parse().ok().map(DomainPattern::Exact),
-        },
-    }
+    text.parse().ok()
 }
 
 fn endpoint(text: &str) -> Option<(String, u16)> {

@@ -31,6 +31,8 @@ pub struct Config {
     pub allow_unredacted: bool,
     /// Must a tenant prove that a domain is its own?
     pub proof_required: bool,
+    /// What the operator brings to domains' records.
+    pub records: Records,
     /// DKIM.
     pub dkim: Dkim,
     /// The queue.
@@ -164,8 +166,46 @@ pub struct Dkim {
     pub prepublish: Duration,
     /// How long a key stays published after it signed last.
     pub overlap: Duration,
+    /// Where key records of new domains are delegated to.
+    pub delegation: Option<DkimDelegation>,
     /// How long a retired key's private half is kept.
     pub keep_retired: Duration,
+    /// The folder that retired keys' private halves are published in.
+    pub publish_retired: Option<PathBuf>,
+}
+
+/// What the operator brings to domains' records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Records {
+    /// `rua=` of DMARC records.
+    pub dmarc_reports: Option<String>,
+    /// `ruf=` of DMARC records.
+    pub dmarc_failure_reports: Option<String>,
+    /// The name whose SPF record lists the addresses.
+    pub spf_include: Option<DomainName>,
+    /// The name that return paths are aliases of.
+    pub return_path_host: Option<DomainName>,
+    /// `id=` of the return paths' MTA-STS policy.
+    pub mta_sts_id: Option<String>,
+    /// Who serves it.
+    pub mta_sts_host: Option<DomainName>,
+    /// `rua=` of TLS-RPT records.
+    pub tls_reports: Option<String>,
+    /// TLSA values of the host of notices.
+    pub tlsa: Vec<String>,
+}
+
+/// A zone of the operator's for key records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DkimDelegation {
+    /// The zone.
+    pub zone: DomainName,
+    /// Who takes changes of it.
+    pub server: SocketAddr,
+    /// The TSIG key, `algorithm:name:secret`.
+    pub key: SecretRef,
+    /// How long a key signs.
+    pub rotate_every: Duration,
 }
 
 /// The queue's policy.
@@ -196,7 +236,7 @@ pub struct Delivery {
     pub ca_file: Option<PathBuf>,
     /// Routes, first match wins.
     pub routes: Vec<Route>,
-    /// Shaping.
+    /// Shaping: the operator's, then those that are known anyway.
     pub sites: Vec<Site>,
     /// Connections to one destination where no site says otherwise.
     pub connections_per_destination: usize,
@@ -232,6 +272,28 @@ pub enum DomainPattern {
     Any,
 }
 
+impl std::str::FromStr for DomainPattern {
+    type Err = crate::message::AddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("*.") {
+            Some(parent) => parent.parse().map(Self::Below),
+            None if text == "*" => Ok(Self::Any),
+            None => text.parse().map(Self::Exact),
+        }
+    }
+}
+
+impl std::fmt::Display for DomainPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(name) => write!(f, "{name}"),
+            Self::Below(parent) => write!(f, "*.{parent}"),
+            Self::Any => f.write_str("*"),
+        }
+    }
+}
+
 impl DomainPattern {
     /// Does the pattern cover `name`?
     pub fn matches(&self, name: &DomainName) -> bool {
@@ -259,6 +321,10 @@ pub struct Route {
 /// Limits for a group of destinations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Site {
+    /// Its name, for `queue why` and `queue suspend`.
+    pub name: String,
+    /// Do all destinations that match share the limits? Else each set of MX hosts has them for itself.
+    pub together: bool,
     /// Matches the MX host.
     pub match_mx: Vec<DomainPattern>,
     /// Matches the recipient domain.

@@ -28,7 +28,7 @@ use super::pool::{Pool, PoolKey};
 use super::targets::{self, MxHost, NoTarget, Surroundings, Target};
 use super::tls::{TlsClients, TlsSetupError};
 use super::tls_report::book::{Book, DeadAddresses};
-use super::{Destination, DestinationKind, DestinationLimits, SiteRules, Transaction};
+use super::{Destination, DestinationKind, DestinationLimits, GROUP, SiteRules, Transaction};
 use crate::clock::Clock;
 use crate::config::{Config, Delivery, Dns, Egress, ListenerKind, Site};
 use crate::message::{DomainName, Mailbox};
@@ -103,12 +103,13 @@ impl Parts {
     }
 
     /// Which site's rules hold: the recipient domain's own, else the first one that an MX host matches.
-    fn site(&self, destination: &Destination, hosts: &[DomainName]) -> SiteRules {
-        if let Some(rules) = destination.site {
-            return rules;
-        }
+    fn rules(&self, destination: &Destination, hosts: &[DomainName]) -> SiteRules {
+        destination.rules.unwrap_or_else(|| self.site_of(hosts).map(rules_of).unwrap_or_default())
+    }
+
+    fn site_of(&self, hosts: &[DomainName]) -> Option<&Site> {
         let matches = |site: &&Site| hosts.iter().any(|host| site.match_mx.iter().any(|mx| mx.matches(host)));
-        self.delivery.sites.iter().find(matches).map(rules_of).unwrap_or_default()
+        self.delivery.sites.iter().find(matches)
     }
 
     fn limits(&self, rules: &SiteRules) -> DestinationLimits {
@@ -199,30 +200,58 @@ impl Courier {
         Arc::clone(&self.parts.read())
     }
 
-    /// Where mail for a domain goes: a route, or its MX. No look-up, no waiting.
+    /// Where mail for a domain goes: a route, or its MX. No look-up, no waiting: the site is told if the domain's MX
+    /// hosts were seen before.
     pub fn destination(&self, domain: &DomainName) -> Destination {
         let parts = self.parts();
-        let place = parts.delivery.sites.iter().position(|site| site.match_domain.iter().any(|p| p.matches(domain)));
-        let site = place.map(|place| rules_of(&parts.delivery.sites[place]));
-        let route = parts.delivery.routes.iter().find(|route| route.domain.matches(domain));
-        match route {
-            None => Destination { key: domain.as_str().to_owned(), kind: DestinationKind::Mx(domain.clone()), site },
-            Some(route) => {
-                let level = route.tls.map(super::tls_policy::level_name).unwrap_or_default();
-                // Two domains on one route share it only if the same rules hold for both.
-                let rules = place.map(|place| place.to_string()).unwrap_or_default();
-                let key = format!("route/{}:{}/{level}/{rules}", route.host, route.port);
-                let kind = DestinationKind::Route { host: route.host.clone(), port: route.port, tls: route.tls };
-                Destination { key, kind, site }
+        let sites = &parts.delivery.sites;
+        let place = sites.iter().position(|site| site.match_domain.iter().any(|p| p.matches(domain)));
+        let by_domain = place.map(|place| &sites[place]);
+        let rules = by_domain.map(rules_of);
+        let Some(route) = parts.delivery.routes.iter().find(|route| route.domain.matches(domain)) else {
+            let known = self.seen.lock().get(domain).cloned();
+            let by_hosts = known.as_deref().and_then(|hosts| parts.site_of(hosts));
+            let site = match by_domain.or(by_hosts) {
+                Some(site) if site.together => Some(format!("{GROUP}{}", site.name)),
+                // Two domains on the same hosts share them only if the same rules hold for both.
+                Some(site) => known.map(|hosts| format!("{} ({})", plan::site_name(&hosts), site.name)),
+                None => known.map(|hosts| plan::site_name(&hosts)),
+            };
+            let (key, kind) = (domain.as_str().to_owned(), DestinationKind::Mx(domain.clone()));
+            return Destination { key, kind, rules, site: site.map(Into::into) };
+        };
+        let level = route.tls.map(super::tls_policy::level_name).unwrap_or_default();
+        let place = place.map(|place| place.to_string()).unwrap_or_default();
+        let key = format!("route/{}:{}/{level}/{place}", route.host, route.port);
+        let site = by_domain.filter(|site| site.together).map(|site| format!("{GROUP}{}", site.name));
+        let site = Some(site.unwrap_or_else(|| key.clone()).into());
+        let kind = DestinationKind::Route { host: route.host.clone(), port: route.port, tls: route.tls };
+        Destination { key, kind, rules, site }
+    }
+
+    /// The same with its site, for which the MX hosts are looked up if need be. Without one if DNS fails.
+    pub async fn locate(&self, domain: &DomainName) -> Destination {
+        let destination = self.destination(domain);
+        if destination.site.is_some() {
+            return destination;
+        }
+        let parts = self.parts();
+        match targets::mx_hosts(&*self.resolver, domain, &parts.surroundings).await {
+            Ok(set) => {
+                self.remember_hosts(domain, set.names);
+                self.destination(domain)
             }
+            Err(_) => destination,
         }
     }
 
-    /// The limits of a destination. `match_mx` counts from the first delivery on, when its MX hosts are known.
+    /// The limits of a destination. One connection while its site is not known.
     pub fn limits_for(&self, destination: &Destination) -> DestinationLimits {
         let parts = self.parts();
         let hosts = self.known_hosts(destination);
-        parts.limits(&parts.site(destination, &hosts))
+        let limits = parts.limits(&parts.rules(destination, &hosts));
+        let connections = if destination.site.is_some() { limits.connections } else { 1 };
+        DestinationLimits { connections, ..limits }
     }
 
     fn known_hosts(&self, destination: &Destination) -> Arc<[DomainName]> {
@@ -232,18 +261,17 @@ impl Courier {
         }
     }
 
-    fn remember_hosts(&self, domain: &DomainName, hosts: &[MxHost]) -> Arc<[DomainName]> {
+    fn remember_hosts(&self, domain: &DomainName, names: Vec<DomainName>) -> Arc<[DomainName]> {
         let mut seen = self.seen.lock();
         if let Some(known) = seen.get(domain)
-            && known.len() == hosts.len()
-            && hosts.iter().all(|host| known.contains(&host.name))
+            && **known == *names
         {
             return Arc::clone(known);
         }
         if seen.len() >= REMEMBERED_DOMAINS {
             seen.clear();
         }
-        let names: Arc<[DomainName]> = hosts.iter().map(|host| host.name.clone()).collect();
+        let names: Arc<[DomainName]> = names.into();
         seen.insert(domain.clone(), Arc::clone(&names));
         names
     }
@@ -326,6 +354,10 @@ pub use explain::{ExplainedHost, Problem, RouteExplanation};
 impl crate::schedule::Delivery for Courier {
     fn destination(&self, domain: &DomainName) -> Destination {
         self.destination(domain)
+    }
+
+    async fn locate(&self, domain: &DomainName) -> Destination {
+        self.locate(domain).await
     }
 
     fn limits(&self, destination: &Destination) -> DestinationLimits {

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::dialer::Stream;
 use super::outcome::{RemoteReply, TlsFacts};
+use super::pool::Place;
 use super::reply::{ReplyError, ReplyReader};
 use super::tls_report::TlsFailure;
 
@@ -155,6 +156,8 @@ pub struct Link {
     pub must_reset: bool,
     /// Not to be used again.
     pub doomed: bool,
+    /// Its place among the connections of its site.
+    pub place: Option<Place>,
     open: Open,
 }
 
@@ -168,6 +171,7 @@ impl Link {
     pub fn new(stream: Box<dyn Stream>, host: &str, address: std::net::IpAddr) -> Self {
         Self {
             stream,
+            place: None,
             replies: ReplyReader::default(),
             write_error: None,
             scratch: Vec::new(),

@@ -16,10 +16,12 @@ pub mod notice;
 pub mod outcome;
 pub mod pool;
 pub mod reply;
+pub mod shaping;
 pub mod targets;
 pub mod tls;
 pub mod tls_policy;
 pub mod tls_report;
+pub mod verifier;
 
 use bytes::Bytes;
 
@@ -33,13 +35,31 @@ pub use dialer::{Dialer, Stream, TcpDialer};
 /// Where a letter goes: what recipients must share to share a transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Destination {
-    /// Its name: equal keys are equal destinations. Limits and turns are counted by it.
+    /// Its name: equal keys are equal destinations.
     pub key: String,
     /// How its servers are found.
     pub kind: DestinationKind,
     /// What a site that matches the recipient domain says.
-    pub site: Option<SiteRules>,
+    pub rules: Option<SiteRules>,
+    /// The site whose limits it shares: `group/NAME`, `mx/` and the sorted MX hosts, or `route/…`. `None` until the
+    /// domain's MX hosts are known.
+    pub site: Option<std::sync::Arc<str>>,
 }
+
+impl Destination {
+    /// What limits and turns are counted by: the site, or the destination alone while its site is not known.
+    pub fn lane(&self) -> &str {
+        self.site.as_deref().unwrap_or(&self.key)
+    }
+
+    /// Do all destinations of the lane have the same hosts? If one cannot be reached then, none can.
+    pub fn shares_hosts(&self) -> bool {
+        self.site.as_deref().is_none_or(|site| !site.starts_with(GROUP))
+    }
+}
+
+/// How the names of sites begin that are a `[[delivery.site]]`, whatever hosts they have.
+pub const GROUP: &str = "group/";
 
 /// How a destination's servers are found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,13 @@
 //! Links between letters: idle for at most 15 seconds, and never lent to a letter with another policy.
 //!
 //! The key has the MX set (not the recipient domain: domains share servers), the TLS ruling for each of its hosts and
-//! the source address, so that one domain's policy never rides on another's connection. A link is given out only if it is
+//! the source address, so that one domain's policy never rides on another's connection. So a site may have idle links
+//! that the next letter cannot use: at the site's limit one of them is closed first, for the other side counts those
+//! too. A link is given out only if it is
 //! still open and silent; whether it is really alive shows at the first reply (see [`super::dialogue::Ending::Stale`]).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -20,6 +23,8 @@ pub const IDLE_TIME: Duration = Duration::from_secs(15);
 /// What a link may be used for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PoolKey {
+    /// The site that its limits are counted by.
+    pub lane: Arc<str>,
     /// The route's host and port, or the MX set.
     pub site: String,
     /// The ruling for each host, in the order of their names.
@@ -27,6 +32,19 @@ pub struct PoolKey {
     /// The source address' name.
     pub egress: Option<String>,
 }
+
+/// The place of one connection among those of its site; free when the link is gone.
+#[derive(Debug)]
+pub struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Sites whose counts are kept although no link is open.
+const COUNTS_KEPT: usize = 4096;
 
 struct Idle {
     link: Link,
@@ -41,6 +59,20 @@ struct Shelves {
 }
 
 impl Shelves {
+    /// The longest idle link of a site, whatever its policy.
+    fn pop_of(&mut self, lane: &str) -> Option<Link> {
+        let of_lane = self.by_key.iter().filter(|(key, _)| &*key.lane == lane);
+        let (key, _) = of_lane.min_by_key(|(_, shelf)| shelf.first().map(|idle| idle.since))?;
+        let key = key.clone();
+        let shelf = self.by_key.get_mut(&key)?;
+        let idle = (!shelf.is_empty()).then(|| shelf.remove(0))?;
+        if shelf.is_empty() {
+            self.by_key.remove(&key);
+        }
+        self.count -= 1;
+        Some(idle.link)
+    }
+
     fn remove_where(&mut self, mut expired: impl FnMut(&Idle) -> bool) -> Vec<Link> {
         let mut removed = Vec::new();
         self.by_key.retain(|_, shelf| {
@@ -57,13 +89,14 @@ impl Shelves {
 /// The idle links.
 pub struct Pool {
     shelves: Mutex<Shelves>,
+    open: Mutex<HashMap<Arc<str>, Arc<AtomicUsize>>>,
     capacity: usize,
 }
 
 impl Pool {
     /// A pool of at most `capacity` idle links.
     pub fn new(capacity: usize) -> Arc<Self> {
-        Arc::new(Self { shelves: Mutex::default(), capacity })
+        Arc::new(Self { shelves: Mutex::default(), open: Mutex::default(), capacity })
     }
 
     /// An idle link for this key that still looks alive.
@@ -86,6 +119,24 @@ impl Pool {
         }
         shelves.count -= usize::from(idle.is_some());
         idle
+    }
+
+    /// A place for one more connection to a site that may have `limit`. At the limit an idle link that another policy or
+    /// source keeps from use is closed first. The scheduler keeps the number of those in use.
+    pub async fn make_room(&self, lane: &Arc<str>, limit: usize) -> Place {
+        let count = {
+            let mut open = self.open.lock();
+            if open.len() > COUNTS_KEPT {
+                open.retain(|_, count| count.load(Ordering::Acquire) > 0);
+            }
+            open.entry(lane.clone()).or_default().clone()
+        };
+        while count.load(Ordering::Acquire) >= limit {
+            let Some(idle) = self.shelves.lock().pop_of(lane) else { break };
+            idle.quit().await;
+        }
+        count.fetch_add(1, Ordering::AcqRel);
+        Place(count)
     }
 
     /// Keeps a link for the next letter; over capacity it is closed.

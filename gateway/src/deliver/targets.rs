@@ -96,8 +96,10 @@ pub struct Surroundings {
 /// The MX hosts of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MxSet {
-    /// Best first.
+    /// Best first; those that are tried.
     pub hosts: Vec<MxHost>,
+    /// The names of all that the domain has, sorted: which of many are tried is chance, the set is not.
+    pub names: Vec<DomainName>,
     /// DNSSEC proves that they are the domain's. A domain without MX is its own host, and needs no proof of that
     /// beyond its address'.
     pub secure: bool,
@@ -122,6 +124,9 @@ pub async fn mx_hosts(
     if hosts.is_empty() {
         return Err(NoTarget::NoServer(domain.clone(), "its MX records hold no host name".into()));
     }
+    let mut names: Vec<DomainName> = hosts.iter().map(|host| host.name.clone()).collect();
+    names.sort_unstable();
+    names.dedup();
     hosts.shuffle(&mut rand::rng());
     hosts.sort_by_key(|host| host.preference);
     if let Some(own) = hosts.iter().find(|host| surroundings.own_names.contains(&host.name)) {
@@ -132,7 +137,7 @@ pub async fn mx_hosts(
         }
     }
     hosts.truncate(MAX_HOSTS);
-    Ok(MxSet { hosts, secure })
+    Ok(MxSet { hosts, names, secure })
 }
 
 /// What became of one MX host's addresses, for explanations.

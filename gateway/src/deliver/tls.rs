@@ -9,16 +9,17 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
+use rustls::ClientConfig;
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::dane::{DaneVerifier, TlsaSet};
+use super::dane::TlsaSet;
 use super::outcome::TlsFacts;
 use super::tls_policy::{Decision, Proof};
+use super::verifier::{Accepts, CertificateVerifier};
 
 /// Sessions that are kept for resumption, a policy.
 const SESSIONS: usize = 4_096;
@@ -65,7 +66,8 @@ impl TlsClients {
             Some(file) => read_anchors(file)?,
         };
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let any = configuration(&provider, Arc::new(AnyCertificate(Arc::clone(&provider))), SESSIONS)?;
+        let verifier = CertificateVerifier { accepts: Accepts::Any, provider: Arc::clone(&provider) };
+        let any = configuration(&provider, Arc::new(verifier), SESSIONS)?;
         Ok(Self { provider, any, dane: Mutex::default(), extra, web_pki: OnceLock::new() })
     }
 
@@ -92,7 +94,8 @@ impl TlsClients {
         if let Some(config) = kept.get(set) {
             return Ok(Arc::clone(config));
         }
-        let verifier = DaneVerifier { set: Arc::clone(set), provider: Arc::clone(&self.provider) };
+        let accepts = Accepts::Recorded(Arc::clone(set));
+        let verifier = CertificateVerifier { accepts, provider: Arc::clone(&self.provider) };
         let config = configuration(&self.provider, Arc::new(verifier), DANE_SESSIONS)?;
         if kept.len() >= DANE_HOSTS {
             kept.clear();
@@ -153,43 +156,4 @@ pub fn facts(connection: &rustls::ClientConnection, decision: &Decision) -> TlsF
         .map_or_else(|| "unknown".to_owned(), |name| name.replace("TLS13_", "TLS_"));
     let verified = decision.proof != Proof::AnyCertificate;
     TlsFacts { version: version.to_owned(), cipher, verified, policy: decision.name() }
-}
-
-/// Takes any certificate, but not a handshake that its key did not sign.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

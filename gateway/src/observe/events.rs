@@ -78,6 +78,8 @@ pub enum Event {
     },
     #[serde(rename = "message.dropped")]
     Dropped { id: LetterId, tenant: String, to: Mailbox, by: String, reason: String },
+    #[serde(rename = "site.slowed")]
+    SiteSlowed { site: String, by: String, said: String, connections: usize, rate: Option<f64> },
     #[serde(rename = "message.returned")]
     Returned {
         id: LetterId,
@@ -193,6 +195,7 @@ impl Event {
             | Self::SmtpReject { .. }
             | Self::AuthnFailure { .. }
             | Self::AuthzFailure { .. }
+            | Self::SiteSlowed { .. }
             | Self::Deferred { .. }
             | Self::Bounced { .. }
             | Self::Expired { .. } => Level::Warn,

@@ -180,6 +180,20 @@ pub const METRICS: &[Metric] = &[
         ],
     ),
     metric("waxseal_delivery_plaintext_total", Counter, Unit::Count, "Recipients delivered without TLS.", &[]),
+    metric(
+        "waxseal_delivery_slowdowns_total",
+        Counter,
+        Unit::Count,
+        "Replies that asked for less mail, by the rule that recognised them.",
+        &[("provider", &["google", "microsoft", "yahoo", "icloud", "comcast", "orange.fr", "any", OTHER])],
+    ),
+    metric(
+        "waxseal_delivery_sites_slowed",
+        Gauge,
+        Unit::Count,
+        "Sites that get less mail now because they asked for it.",
+        &[],
+    ),
     metric("waxseal_delivery_connections", Gauge, Unit::Count, "Open connections to other servers.", &[]),
     metric(
         "waxseal_dns_lookups_total",
@@ -319,6 +333,17 @@ pub fn delivery_tls(version: &str, policy: &str, result: &str) {
         "result" => bounded(NAME, "result", result)
     )
     .increment(1);
+}
+
+/// A reply that asked for less mail.
+pub fn slow_down(provider: &str) {
+    const NAME: &str = "waxseal_delivery_slowdowns_total";
+    counter!(NAME, "provider" => bounded(NAME, "provider", provider)).increment(1);
+}
+
+/// How many sites get less mail because they asked for it.
+pub fn sites_slowed(sites: usize) {
+    gauge!("waxseal_delivery_sites_slowed").set(float(sites));
 }
 
 /// A DNS look-up: the record's type, and `found`, `none`, `failed` or `cached`.

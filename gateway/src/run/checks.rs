@@ -9,7 +9,7 @@ use waxseal_dns::check::{Finding, Group as FindingGroup, Status};
 use super::Gateway;
 use crate::admin::ports::AdminError;
 use crate::message::DomainName;
-use crate::web::domains::report::{CheckedRecord, DomainChecks, DomainReport, Group, Seen, Standing};
+use crate::web::domains::report::{CheckedRecord, DomainChecks, DomainReport, Group, Seen};
 
 /// See the module.
 pub(super) struct Checks(pub(super) Arc<Gateway>);
@@ -42,11 +42,16 @@ fn unseen(record: &DnsRecord) -> CheckedRecord {
     CheckedRecord {
         name: record.owner.clone(),
         record_type: record.record_type.as_str().to_owned(),
-        group: if record.required { Group::Required } else { Group::Recommended },
+        group: match (record.purpose.is_operators(), record.required) {
+            (true, _) => Group::Operator,
+            (false, true) => Group::Required,
+            (false, false) => Group::Recommended,
+        },
         purpose: record.purpose.explanation().to_owned(),
         expected: record.value.clone(),
-        status: Standing::NotChecked,
+        status: Status::NotChecked,
         found: Vec::new(),
+        difference: None,
         breaks: String::new(),
         remedy: String::new(),
     }
@@ -54,8 +59,16 @@ fn unseen(record: &DnsRecord) -> CheckedRecord {
 
 fn found(finding: &Finding) -> CheckedRecord {
     let seen = finding.found.iter().flat_map(|sighting| {
-        let place = sighting.vantage.to_string();
-        sighting.values.iter().map(move |value| Seen { place: place.clone(), value: value.clone() })
+        let seen = |value: &str, outcome: &str| Seen {
+            place: sighting.vantage.to_string(),
+            value: value.to_owned(),
+            outcome: outcome.to_owned(),
+        };
+        if sighting.values.is_empty() {
+            vec![seen("", &sighting.outcome)]
+        } else {
+            sighting.values.iter().map(|value| seen(value, "")).collect()
+        }
     });
     CheckedRecord {
         name: if finding.name.is_empty() { finding.id.clone() } else { finding.name.clone() },
@@ -68,17 +81,9 @@ fn found(finding: &Finding) -> CheckedRecord {
         },
         purpose: finding.message.clone(),
         expected: finding.expected.clone(),
-        status: match finding.status {
-            Status::Ok => Standing::Ok,
-            Status::Missing => Standing::Missing,
-            Status::Mismatch => Standing::Mismatch,
-            Status::Duplicate => Standing::Duplicate,
-            Status::Conflict => Standing::Conflict,
-            Status::DnsError => Standing::DnsError,
-            Status::Stale => Standing::Stale,
-            Status::NotChecked => Standing::NotChecked,
-        },
+        status: finding.status,
         found: seen.collect(),
+        difference: finding.difference.clone(),
         breaks: finding.breaks.clone(),
         remedy: finding.remedy.clone(),
     }

@@ -15,13 +15,34 @@ use crate::admin::ports::{
 use crate::clock::{Clock, SystemClock};
 use crate::message::DomainName;
 use crate::observe::{Event, emit, metrics};
+use crate::schedule::Scheduler;
+use crate::schedule::suspension::{Suspension, SuspensionKeeper, scope_words};
 use crate::smtp::Credentials;
+use crate::store::control::{ChangeSet, Namespace};
 use crate::store::{LocalStore, StoreError};
 use crate::tenants::{Credential, Registry};
+use crate::zones::ZonePrimary;
 
 impl Credentials for Registry {
     fn credential(&self, user: &str) -> Option<Arc<Credential>> {
         self.snapshot().credential(user)
+    }
+}
+
+/// The one record that all suspensions stand in: they are few.
+const SUSPENSIONS: &[u8] = b"all";
+
+impl SuspensionKeeper for Registry {
+    fn load(&self) -> Result<Vec<Suspension>, String> {
+        let kept = self.kept(Namespace::Suspension).map_err(|error| error.to_string())?;
+        let all = kept.iter().find(|(key, _)| key == SUSPENSIONS);
+        all.map_or(Ok(Vec::new()), |(_, value)| serde_json::from_slice(value).map_err(|error| error.to_string()))
+    }
+
+    fn save(&self, all: &[Suspension], by: &str, words: String) -> Result<(), String> {
+        let mut changes = ChangeSet::default();
+        changes.put(Namespace::Suspension, SUSPENSIONS, serde_json::to_vec(all).map_err(|error| error.to_string())?);
+        self.keep(by, vec![words], changes).map_err(|error| error.to_string())
     }
 }
 
@@ -43,19 +64,33 @@ impl GatewayControl for Gateway {
         self.examine_domain(domain).await
     }
 
+    async fn check_domain_answers(&self, domain: &DomainName) -> AdminResult<waxseal_dns::check::Fixture> {
+        self.examine_answers(domain).await
+    }
+
+    async fn zone_of(&self, domain: &DomainName) -> AdminResult<ZonePrimary> {
+        self.zone_of_domain(domain).await
+    }
+
     fn rotate_kek(&self, reference: &str, by: &str) -> AdminResult<KekReport> {
         self.rotate_kek_to(reference, by)
     }
 
     async fn health(&self) -> Health {
         let mut reasons = Vec::new();
+        if let Some(why) = self.store.closed() {
+            reasons.push(format!("the queue is closed until a restart: {why}"));
+        }
         if let Err(error) = self.store.room_for(0) {
             reasons.push(error.to_string());
         }
         if *self.stop_doors.borrow() {
             reasons.push("shutting down".to_owned());
         }
-        Health { ok: reasons.is_empty(), reasons }
+        let ok = reasons.is_empty();
+        let suspended = |one: &Suspension| format!("deliveries of {} are {}", scope_words(&one.scope), one.words());
+        reasons.extend(self.scheduler.suspended_now().iter().map(suspended));
+        Health { ok, reasons }
     }
 }
 
@@ -116,7 +151,8 @@ impl StoreCheck for Gateway {
 }
 
 /// Sets the gauges of the queue.
-pub(super) fn set_gauges(store: &LocalStore) {
+pub(super) fn set_gauges(store: &LocalStore, scheduler: &Scheduler) {
+    metrics::sites_slowed(scheduler.sites_slowed());
     let (now, waits) = (SystemClock.now(), store.waits());
     for (place, state) in ["queued", "deferred", "held"].into_iter().enumerate() {
         metrics::queue_messages(state, waits.recipients[place]);

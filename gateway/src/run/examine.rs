@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use waxseal_dns::Operator;
-use waxseal_dns::check::{Expectations, Finding, Report, Status};
+use waxseal_dns::check::{Expectations, Finding, Fixture, Report, Status};
+use waxseal_dns::{DnsRecord, Operator};
 
 use super::Gateway;
 use crate::admin::ports::{AdminError, AdminResult};
@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::message::DomainName;
 use crate::observe::{Event, emit};
 use crate::tenants::RegistryError;
-use crate::zones::{ZoneReader, examine};
+use crate::zones::{ZonePrimary, ZoneReader, examine};
 
 /// The wait after a check that found something new.
 const SOONEST: Duration = Duration::from_mins(5);
@@ -71,19 +71,38 @@ impl Examiner {
 
 /// What the operator brings to every domain's records.
 pub(super) fn operator(config: &Config) -> Operator {
+    let records = &config.records;
+    let text = |name: Option<&DomainName>| name.map(ToString::to_string);
     Operator {
         hostname: config.hostname.to_string(),
         egress: config.egress.iter().map(|one| one.address).collect(),
-        ..Operator::default()
+        names: config.egress.iter().map(|one| (one.address, one.ehlo.to_string())).collect(),
+        spf_include: text(records.spf_include.as_ref()),
+        return_path_host: text(records.return_path_host.as_ref()),
+        aggregate_reports: records.dmarc_reports.clone(),
+        failure_reports: records.dmarc_failure_reports.clone(),
+        mta_sts_id: records.mta_sts_id.clone(),
+        mta_sts_host: text(records.mta_sts_host.as_ref()),
+        tls_reports: records.tls_reports.clone(),
+        tlsa: records.tlsa.clone(),
+        ownership_token: None,
+        logo: None,
     }
 }
 
 impl Gateway {
+    /// The operator's part of what should be published for a domain.
+    pub(super) fn operator_records(&self, domain: &DomainName, operator: &Operator) -> Vec<DnsRecord> {
+        let mut records = self.registry.delegated_records(domain);
+        records.extend(waxseal_dns::operator_records(domain.as_str(), operator));
+        records
+    }
+
     /// What should be published for a domain, the operator's part included.
     pub(super) fn expectations(&self, domain: &DomainName) -> AdminResult<Expectations> {
         let operator = operator(&self.config.read());
         let mut records = self.registry.domain_records(domain, &operator)?.records;
-        records.extend(waxseal_dns::operator_records(domain.as_str(), &operator));
+        records.extend(self.operator_records(domain, &operator));
         let directory = self.registry.snapshot();
         let owner = directory.owner(domain).and_then(|id| directory.tenant(id));
         let owner = owner.ok_or_else(|| AdminError::from(RegistryError::NoDomain(domain.clone())))?;
@@ -95,6 +114,18 @@ impl Gateway {
             egress: operator.egress,
             hostname: operator.hostname,
         })
+    }
+
+    /// What a check of the domain goes by now, for keeping.
+    pub(super) async fn examine_answers(&self, domain: &DomainName) -> AdminResult<Fixture> {
+        let examiner = &self.examiner;
+        Ok(examine(&*examiner.zones, self.expectations(domain)?, &*examiner.clock).await.0)
+    }
+
+    /// The zone that holds the domain.
+    pub(super) async fn zone_of_domain(&self, domain: &DomainName) -> AdminResult<ZonePrimary> {
+        let found = self.examiner.zones.primary(domain.as_str()).await;
+        found.map_err(|reply| AdminError::Store(format!("the zone of {domain} was not found: {}", reply.describe())))
     }
 
     /// Checks a domain now.

@@ -1,14 +1,18 @@
 //! DKIM keys by the configuration: their rules, and the steward with its eyes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use waxseal_keys::life::Policy;
 
 use super::RunError;
+use super::retired::RetiredKeys;
+use super::slots::ZoneSlots;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::message::DomainName;
 use crate::store::{LetterRecord, LocalStore, Store as _};
+use crate::tenants::delegation::Delegation;
 use crate::tenants::steward::{Letters, Steward};
 use crate::tenants::{DomainRules, Registry};
 use crate::zones::HickoryZones;
@@ -24,12 +28,19 @@ pub(super) fn rules(config: &Config) -> Result<DomainRules, RunError> {
         prepublish: config.dkim.prepublish,
         overlap: config.dkim.overlap,
         keep_retired: config.dkim.keep_retired,
+        disclose_retired: config.dkim.publish_retired.is_some(),
         ..Policy::default()
     };
     Ok(DomainRules {
         algorithms: algorithms.map_err(|e: waxseal_keys::UnknownAlgorithm| RunError::Control(e.to_string()))?,
         policy: policy.for_queue(config.queue.expire_after),
         proof_required: config.proof_required,
+        delegation: config.dkim.delegation.as_ref().map(|delegation| Delegation {
+            zone: delegation.zone.clone(),
+            // Nobody has to be told in time to publish anything.
+            policy: Policy { rotate_every: delegation.rotate_every, notice: Duration::from_hours(72), ..policy }
+                .for_queue(config.queue.expire_after),
+        }),
     })
 }
 
@@ -41,7 +52,14 @@ pub(super) fn open_steward(
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<Steward>, RunError> {
     let zones = Arc::new(HickoryZones::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?);
-    Ok(Arc::new(Steward::new(registry.clone(), zones, store.clone(), clock)))
+    let mut steward = Steward::new(registry.clone(), zones, store.clone(), clock);
+    if let Some(folder) = &config.dkim.publish_retired {
+        steward = steward.disclosing(Arc::new(RetiredKeys(folder.clone())));
+    }
+    Ok(Arc::new(match &config.dkim.delegation {
+        Some(delegation) => steward.publishing(Arc::new(ZoneSlots::new(delegation)?)),
+        None => steward,
+    }))
 }
 
 impl Letters for LocalStore {

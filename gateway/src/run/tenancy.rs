@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use waxseal_dns::{Format, RecordSet};
 use waxseal_keys::life::{NextStep, State};
 
 use super::Gateway;
@@ -248,6 +249,20 @@ impl TenantAdmin for Tenancy {
         let format = format.parse().map_err(|e: waxseal_dns::UnknownFormat| AdminError::Invalid(e.to_string()))?;
         let operator = super::examine::operator(&self.gateway.config.read());
         Ok(waxseal_dns::render(&self.gateway.registry.domain_records(domain, &operator)?, format))
+    }
+
+    fn operator_records(&self, domain: &DomainName, format: &str) -> AdminResult<String> {
+        let format = format.parse().map_err(|e: waxseal_dns::UnknownFormat| AdminError::Invalid(e.to_string()))?;
+        if !matches!(format, Format::Json | Format::Text | Format::Csv | Format::Bind) {
+            let why = "the operator's records lie in several zones: write them as json, text, csv or bind";
+            return Err(AdminError::Invalid(why.to_owned()));
+        }
+        if self.directory().domain(domain).is_none() {
+            return Err(RegistryError::NoDomain(domain.clone()).into());
+        }
+        let operator = super::examine::operator(&self.gateway.config.read());
+        let records = self.gateway.operator_records(domain, &operator);
+        Ok(waxseal_dns::render(&RecordSet { domain: domain.to_string(), records }, format))
     }
 
     fn list_keys(&self, domain: &DomainName) -> AdminResult<Vec<KeySummary>> {

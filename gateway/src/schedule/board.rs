@@ -5,10 +5,12 @@
 //! expiry, whichever is first), so that an event costs the logarithm of the queue and expiry is enforced wherever a
 //! letter rests, also while it waits for a connection (see KumoMTA #539 for what happens otherwise).
 //!
-//! Turns are taken twice. Inside a lane (the letters for one destination) tenants take turns ([`super::turns`]).
+//! Turns are taken twice. Inside a lane (the letters for one site) tenants take turns ([`super::turns`]).
 //! Between lanes, where the limit of all connections stands in the way, workers do: a lane with more workers than the
 //! hungriest one lends it one after its next letter; of lanes with equally many each keeps a worker for a shift
 //! and goes to the end of the line. No step looks at more than the lanes and letters that it is about.
+
+mod crew;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use super::lane::Lane;
 use super::limit::LaneView;
 use crate::clock::Timestamp;
+use crate::deliver::shaping::SlowDown;
 use crate::deliver::{Destination, DestinationLimits};
 use crate::ids::{LetterId, TenantId};
 use crate::sign::MailStream;
@@ -27,10 +30,12 @@ pub struct Job {
     pub id: LetterId,
     /// Its recipients, by their places in the envelope.
     pub recipients: Vec<u32>,
+    /// Whose it is and what it takes.
+    pub share: Share,
 }
 
 /// Whose a job is and what it takes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     /// The tenant.
     pub tenant: TenantId,
@@ -85,11 +90,15 @@ pub struct Board {
     letters: HashMap<LetterId, Entry>,
     events: BTreeSet<(Timestamp, LetterId)>,
     lanes: HashMap<LaneKey, Lane>,
+    /// Letters with a recipient that a suspension keeps from being lined up.
+    parked: HashSet<LetterId>,
     /// Lanes that the limit of all connections keeps from one more worker: fewest workers first, then the longest wait.
     wanting: BTreeSet<(usize, u64, LaneKey)>,
-    /// Lanes that their rate keeps from the next job, by when it does not.
+    /// Lanes that the board looks at by itself: their rate allows the next job then, or nothing about them need be
+    /// remembered any more.
     sleeping: BTreeSet<(Timestamp, LaneKey)>,
     tickets: u64,
+    generation: u64,
     workers: usize,
     most_workers: usize,
     draining: bool,
@@ -120,6 +129,31 @@ impl Board {
     pub fn forget(&mut self, id: LetterId) {
         if let Some(entry) = self.letters.remove(&id) {
             self.events.remove(&(entry.event, id));
+        }
+        self.parked.remove(&id);
+    }
+
+    /// A suspension keeps a recipient of this letter from being lined up.
+    pub fn park(&mut self, id: LetterId) {
+        self.parked.insert(id);
+    }
+
+    /// Letters that were parked are looked at again now, at most `limit`; how many were.
+    pub fn wake_parked(&mut self, now: Timestamp, limit: usize) -> usize {
+        let some: Vec<LetterId> = self.parked.iter().take(limit).copied().collect();
+        for id in &some {
+            self.parked.remove(id);
+            if self.letters.contains_key(id) {
+                self.set_event(*id, now);
+            }
+        }
+        some.len()
+    }
+
+    /// A job was not begun after all: what its site's rate counted is taken back.
+    pub fn give_back(&mut self, key: &str, now: Timestamp) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.next_start = lane.next_start.min(now);
         }
     }
 
@@ -154,155 +188,54 @@ impl Board {
         &mut self,
         job: Job,
         destination: &Destination,
-        share: Share,
         now: Timestamp,
-        limits: impl FnOnce() -> DestinationLimits,
+        limits: impl Fn() -> DestinationLimits,
     ) -> bool {
         let Some(entry) = self.letters.get_mut(&job.id) else { return false };
         entry.busy.extend(job.recipients.iter().map(|recipient| (*recipient, Busy::Ready)));
-        let key = destination.key.as_str();
-        if !self.lanes.contains_key(key) {
-            self.lanes.insert(key.into(), Lane::new(limits()));
-        }
-        if let Some(lane) = self.lanes.get_mut(key) {
-            lane.jobs.push(share.tenant, share.stream, share.cost, job);
-        }
+        let key = destination.lane();
+        self.open(key, limits).jobs.push(job.share.tenant, job.share.stream, job.share.cost, job);
         self.staff(key, now)
     }
 
-    /// Should one more worker be started for this lane? If so, it is counted as started. If only the limit of all
-    /// connections is in the way, the lane gets in line for the next one that is free; if only its rate is, it sleeps.
-    pub fn staff(&mut self, key: &str, now: Timestamp) -> bool {
-        let Some((name, lane)) = self.lanes.get_key_value(key) else { return false };
-        let name = name.clone();
-        if self.draining || !lane.wants_worker() {
-            self.place(&name, None);
-            return false;
+    /// The lane of this name, with the limits of the present configuration.
+    fn open(&mut self, key: &str, limits: impl Fn() -> DestinationLimits) -> &mut Lane {
+        let generation = self.generation;
+        let lane = self.lanes.entry(key.into()).or_insert_with(|| Lane::new(limits(), generation));
+        if lane.generation != generation {
+            (lane.limits, lane.generation) = (limits(), generation);
         }
-        if now < lane.next_start {
-            self.place(&name, None);
-            self.sleep(&name);
-            return false;
-        }
-        if self.workers >= self.most_workers {
-            if lane.ticket.is_none() {
-                self.tickets += 1;
-                self.place(&name, Some(self.tickets));
-            }
-            return false;
-        }
-        self.workers += 1;
-        self.lend(&name);
-        true
+        lane
     }
 
-    /// One worker more at a lane.
-    fn lend(&mut self, name: &LaneKey) {
-        self.place(name, None);
-        if let Some(lane) = self.lanes.get_mut(name) {
-            lane.begin_shift();
+    /// It turned out that a job, and if `all` everything beside it, belongs into another lane: `true` if a worker should
+    /// be started there.
+    pub fn relocate(
+        &mut self,
+        (from, all): (&str, bool),
+        mut job: Job,
+        to: &Destination,
+        now: Timestamp,
+        limits: impl Fn() -> DestinationLimits,
+    ) -> bool {
+        match self.letters.get_mut(&job.id) {
+            Some(entry) => entry.busy.iter_mut().filter(|(at, _)| job.recipients.contains(at)).for_each(|(_, busy)| {
+                *busy = Busy::Ready;
+            }),
+            None => job.recipients.clear(),
         }
+        let others = if all { self.lanes.get_mut(from).map(|lane| lane.jobs.drain()) } else { None };
+        let jobs: Vec<Job> = std::iter::once(job).chain(others.into_iter().flatten()).collect();
+        let lane = self.open(to.lane(), limits);
+        for job in jobs {
+            lane.jobs.push(job.share.tenant, job.share.stream, job.share.cost, job);
+        }
+        self.staff(to.lane(), now)
     }
 
-    /// Moves a lane in, to, or out of the line of those that want workers.
-    fn place(&mut self, name: &LaneKey, ticket: Option<u64>) {
-        let Some(lane) = self.lanes.get_mut(name) else { return };
-        if let Some(old) = lane.ticket {
-            self.wanting.remove(&(lane.workers, old, name.clone()));
-        }
-        lane.ticket = ticket;
-        if let Some(new) = ticket {
-            self.wanting.insert((lane.workers, new, name.clone()));
-        }
-    }
-
-    /// No job of this lane begins before its rate allows it.
-    fn sleep(&mut self, name: &LaneKey) {
-        if let Some(lane) = self.lanes.get_mut(name)
-            && lane.wakes.is_none()
-        {
-            lane.wakes = Some(lane.next_start);
-            self.sleeping.insert((lane.next_start, name.clone()));
-        }
-    }
-
-    /// Lanes whose rate allows the next job by now and that need a worker, each counted as started.
-    pub fn wake(&mut self, now: Timestamp) -> Vec<LaneKey> {
-        let mut started = Vec::new();
-        while let Some((at, name)) = self.sleeping.first().cloned()
-            && at <= now
-        {
-            self.sleeping.pop_first();
-            let Some(lane) = self.lanes.get_mut(&name) else { continue };
-            lane.wakes = None;
-            if lane.jobs.is_empty() && lane.workers == 0 {
-                self.lanes.remove(&name);
-            } else if self.staff(&name, now) {
-                started.push(name);
-            }
-        }
-        started
-    }
-
-    /// Does a worker of this lane have to go on to one that is worse off?
-    fn must_yield(&self, key: &str, lane: &Lane) -> bool {
-        let Some((workers, _, hungriest)) = self.wanting.first() else { return false };
-        let equal = lane.workers == workers + 1;
-        self.workers >= self.most_workers
-            && &**hungriest != key
-            && (lane.workers > workers + 1 || (equal && lane.shift == 0))
-    }
-
-    /// A worker asks for its next job. On [`Turn::Move`] it is counted at the other lane, on [`Turn::Rest`] no more.
-    pub fn turn(&mut self, key: &str, now: Timestamp) -> Turn {
-        loop {
-            let Some(lane) = self.lanes.get(key) else { return Turn::Rest };
-            let done = self.draining || lane.jobs.is_empty() || lane.workers > lane.limits.connections;
-            let early = now < lane.next_start;
-            if done || early || self.must_yield(key, lane) {
-                return self.leave(key, early && !lane.jobs.is_empty(), now);
-            }
-            let Some(lane) = self.lanes.get_mut(key) else { return Turn::Rest };
-            let Some((cost, mut job)) = lane.jobs.pop() else { continue };
-            let Some(entry) = self.letters.get_mut(&job.id) else { continue };
-            entry.take(&mut job.recipients);
-            if !job.recipients.is_empty() {
-                lane.began(cost, now);
-                return Turn::Job(job);
-            }
-        }
-    }
-
-    /// A worker leaves a lane, for the one that needs it most.
-    fn leave(&mut self, key: &str, sleeps: bool, now: Timestamp) -> Turn {
-        let Some((name, lane)) = self.lanes.get_key_value(key) else { return Turn::Rest };
-        // Also a lane without jobs sleeps: its rate must not be forgotten with it.
-        let sleeps = sleeps || (lane.jobs.is_empty() && lane.workers == 1 && now < lane.next_start);
-        let name = name.clone();
-        self.place(&name, None);
-        if sleeps {
-            self.sleep(&name);
-        }
-        if let Some(lane) = self.lanes.get_mut(&name) {
-            lane.workers -= 1;
-            if lane.jobs.is_empty() && lane.workers == 0 && lane.wakes.is_none() {
-                self.lanes.remove(&name);
-            } else if !self.draining && lane.wants_worker() {
-                // At the end of the line, whatever its place was: it had its shift.
-                self.tickets += 1;
-                self.place(&name, Some(self.tickets));
-            }
-        }
-        while let Some((_, _, next)) = self.wanting.first().cloned() {
-            if self.draining || self.lanes.get(&next).is_some_and(|lane| !lane.wants_worker()) {
-                self.place(&next, None);
-                continue;
-            }
-            self.lend(&next);
-            return Turn::Move(next);
-        }
-        self.workers -= 1;
-        Turn::Rest
+    /// The limits may have been configured anew.
+    pub fn reconfigured(&mut self) {
+        self.generation += 1;
     }
 
     /// Recipients are neither waiting for a connection nor under way any more.
@@ -344,16 +277,30 @@ impl Board {
         jobs
     }
 
-    /// The destination answered.
-    pub fn reachable(&mut self, key: &str) {
+    /// The site answered; `took` a letter or not.
+    pub fn reachable(&mut self, key: &str, took: bool) {
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.failures = 0;
+            if took {
+                lane.pace.succeeded(&lane.limits);
+            }
         }
     }
 
+    /// The site asked for less, in an attempt that began at `began`. How it is served from now on, if that is news.
+    pub fn asked_for_less(&mut self, key: &str, began: Timestamp, now: Timestamp, said: SlowDown) -> Option<LaneView> {
+        let lane = self.lanes.get_mut(key)?;
+        lane.pace.asked_for_less(began, now, said).then(|| lane.view(TenantId(0), now))
+    }
+
     /// How things stand at a lane, for `queue why`.
-    pub fn lane(&self, key: &str, tenant: TenantId) -> Option<LaneView> {
-        self.lanes.get(key).map(|lane| lane.view(tenant))
+    pub fn lane(&self, key: &str, tenant: TenantId, now: Timestamp) -> Option<LaneView> {
+        self.lanes.get(key).map(|lane| lane.view(tenant, now))
+    }
+
+    /// Sites that are served more slowly because they asked for it.
+    pub fn slowed(&self, now: Timestamp) -> usize {
+        self.lanes.values().filter(|lane| lane.pace.steps(now) > 0).count()
     }
 
     /// No worker takes another job.

@@ -5,9 +5,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::deliver::DestinationKind;
+use crate::schedule::limit::Limit;
 
 fn destination(name: &str) -> Destination {
-    Destination { key: name.to_owned(), kind: DestinationKind::Mx(name.parse().unwrap()), site: None }
+    Destination { key: name.to_owned(), kind: DestinationKind::Mx(name.parse().unwrap()), rules: None, site: None }
 }
 
 fn limits(connections: usize, rate: Option<f64>) -> DestinationLimits {
@@ -29,13 +30,17 @@ fn share(tenant: u32, stream: MailStream) -> Share {
 }
 
 fn job(n: u64) -> Job {
-    Job { id: id(n), recipients: vec![0] }
+    job_of(n, share(1, MailStream::Bulk))
+}
+
+fn job_of(n: u64, share: Share) -> Job {
+    Job { id: id(n), recipients: vec![0], share }
 }
 
 /// Puts letter `n` of a tenant into a lane.
 fn enqueue(board: &mut Board, n: u64, to: &str, tenant: u32, allowed: DestinationLimits) -> bool {
     board.set_event(id(n), at(1000));
-    board.enqueue(job(n), &destination(to), share(tenant, MailStream::Bulk), NOW, || allowed)
+    board.enqueue(job_of(n, share(tenant, MailStream::Bulk)), &destination(to), NOW, || allowed)
 }
 
 #[test]
@@ -59,17 +64,17 @@ fn a_destination_gets_no_more_workers_than_its_limit_and_transactional_mail_goes
     let mut started = 0;
     for (n, stream) in (0..3).zip(streams) {
         board.set_event(id(n), at(1000));
-        started += usize::from(board.enqueue(job(n), &to, share(1, stream), NOW, || limits(2, None)));
+        started += usize::from(board.enqueue(job_of(n, share(1, stream)), &to, NOW, || limits(2, None)));
     }
     assert_eq!((started, board.workers()), (2, 2));
-    assert_eq!(board.turn("example.net", NOW), Turn::Job(job(2)));
+    assert_eq!(board.turn("example.net", NOW), Turn::Job(job_of(2, share(1, MailStream::Transactional))));
     assert_eq!(board.turn("example.net", NOW), Turn::Job(job(0)));
     assert!(board.is_under_way(id(0), 0) && !board.is_under_way(id(1), 0));
     assert_eq!(board.withdraw(id(1), &[0]), [0]);
     assert_eq!(board.withdraw(id(0), &[0]), [] as [u32; 0], "what is under way stays");
     assert_eq!(board.turn("example.net", NOW), Turn::Rest);
     assert_eq!(board.turn("example.net", NOW), Turn::Rest);
-    assert_eq!((board.workers(), board.lane("example.net", TenantId(1))), (0, None));
+    assert_eq!((board.workers(), board.lane("example.net", TenantId(1), NOW)), (0, None));
 }
 
 #[test]
@@ -93,6 +98,46 @@ fn a_dead_destination_hands_back_what_waits_and_nobody_else_touches_it() {
     board.withdraw(id(2), &[0]);
     assert_eq!(board.unreachable("dead.example"), [job(1)]);
     assert_eq!(board.withdraw(id(1), &[0]), [] as [u32; 0]);
+}
+
+#[test]
+fn a_domain_whose_site_becomes_known_takes_everything_along() {
+    let mut board = Board::new(4);
+    for n in 0..3 {
+        enqueue(&mut board, n, "a.example", 1, limits(1, None));
+    }
+    let site = Destination { site: Some("mx/mx.example".into()), ..destination("a.example") };
+    let Turn::Job(first) = board.turn("a.example", NOW) else { panic!("no job") };
+    board.withdraw(id(2), &[0]);
+    assert!(board.relocate(("a.example", true), first, &site, NOW, || limits(2, None)));
+    assert_eq!(board.turn("a.example", NOW), Turn::Rest);
+    assert_eq!(board.turn("mx/mx.example", NOW), Turn::Job(job(0)));
+    assert_eq!(board.turn("mx/mx.example", NOW), Turn::Job(job(1)));
+    assert_eq!(board.turn("mx/mx.example", NOW), Turn::Rest);
+}
+
+#[test]
+fn a_site_that_asks_for_less_gets_less_and_is_remembered() {
+    let mut board = Board::new(9);
+    for n in 0..9 {
+        enqueue(&mut board, n, "a.example", 1, limits(4, None));
+    }
+    assert_eq!(board.workers(), 4);
+    assert!(matches!(board.turn("a.example", at(1)), Turn::Job(_)));
+    let said = SlowDown { by: "any".into(), text: "421 slow down".into() };
+    let view = board.asked_for_less("a.example", at(1), at(2), said.clone()).unwrap();
+    assert_eq!((view.connections, view.limit, view.limit()), (2, 4, Limit::SlowDown));
+    assert_eq!(board.asked_for_less("a.example", at(1), at(3), said), None);
+    assert_eq!(board.turn("a.example", at(3)), Turn::Rest, "two too many");
+    assert_eq!(board.turn("a.example", at(3)), Turn::Rest);
+    while board.workers() > 0 {
+        board.turn("a.example", at(4));
+    }
+    assert_eq!(board.slowed(at(5)), 1, "the site is remembered though nothing waits");
+    assert_eq!(board.wake(at(2 + 299_999)), [] as [LaneKey; 0]);
+    assert_eq!(board.lanes.len(), 1);
+    board.wake(at(2 + 300_000));
+    assert_eq!((board.lanes.len(), board.sleeping.len()), (0, 0));
 }
 
 #[test]
@@ -170,13 +215,15 @@ fn a_burst_that_holds_every_connection_gives_one_up_after_its_next_letter() {
     for n in 0..100_000 {
         enqueue(&mut board, n, "burst.example", 1, limits(20, None));
     }
-    for _ in 0..20 {
+    for n in 0..20 {
         assert!(matches!(board.turn("burst.example", NOW), Turn::Job(_)));
+        board.reachable("burst.example", true);
+        assert_eq!(board.staff("burst.example", NOW), n < 15, "one connection more for each letter that got through");
     }
     assert!(!enqueue(&mut board, 200_000, "quiet.example", 2, limits(20, None)));
-    assert!(board.lane("quiet.example", TenantId(2)).unwrap().crowded_out);
+    assert!(board.lane("quiet.example", TenantId(2), NOW).unwrap().crowded_out);
     assert_eq!(board.turn("burst.example", NOW), Turn::Move("quiet.example".into()));
-    assert_eq!(board.turn("quiet.example", NOW), Turn::Job(job(200_000)));
+    assert_eq!(board.turn("quiet.example", NOW), Turn::Job(job_of(200_000, share(2, MailStream::Bulk))));
     assert_eq!(board.turn("quiet.example", NOW), Turn::Move("burst.example".into()));
 }
 
@@ -249,7 +296,8 @@ proptest! {
                 let stream = if transactional { MailStream::Transactional } else { MailStream::Bulk };
                 crew.board.set_event(id(n as u64), at(1_000_000));
                 let lane = destination(&format!("{}.example", names[to]));
-                let start = crew.board.enqueue(job(n as u64), &lane, share(tenant, stream), crew.now, || limits(3, rate));
+                let job = job_of(n as u64, share(tenant, stream));
+                let start = crew.board.enqueue(job, &lane, crew.now, || limits(3, rate));
                 if start {
                     crew.workers.push(lane.key.as_str().into());
                 }

@@ -1,6 +1,5 @@
 //! What an operator can see and do: lists, reasons, and the verbs of the queue.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +7,12 @@ use async_trait::async_trait;
 
 use super::report::{self, GiveUp, Settlement};
 use super::runner::Scheduler;
+use super::suspension::{Scope, Suspension, scope_words};
 use crate::admin::{QueueAction, QueueActionReport, QueueControl, QueueFilter, ShapeRow, Why};
 use crate::clock::Timestamp;
 use crate::ids::LetterId;
-use crate::observe::Event;
-use crate::store::{LetterRecord, RecipientState, Sieve, StoreError, Transition};
+use crate::observe::{Event, emit};
+use crate::store::{LetterRecord, RecipientState, Sought, StoreError, Transition};
 
 /// The upper ends of the columns of `queue shape`, in minutes.
 const AGES: [u64; 9] = [5, 10, 20, 40, 80, 160, 320, 640, 1280];
@@ -34,6 +34,18 @@ fn covers(filter: &QueueFilter, record: &LetterRecord, at: usize, now: Timestamp
         })
 }
 
+/// What the store can look for by itself.
+fn sought(filter: &QueueFilter, now: Timestamp) -> Sought {
+    Sought {
+        tenant: filter.tenant,
+        domain: filter.domain.as_ref().map(|domain| domain.to_lowercase()),
+        recipient: filter.recipient.as_ref().map(|recipient| recipient.to_lowercase()),
+        state: filter.state.as_ref().map(|state| state.to_lowercase()),
+        sender: filter.sender.as_ref().map(|sender| sender.to_lowercase()),
+        accepted_until: filter.older_than_seconds.map(|age| now.before(Duration::from_secs(age))),
+    }
+}
+
 fn matching(filter: &QueueFilter, record: &LetterRecord, now: Timestamp) -> Vec<u32> {
     (0..record.states.len()).filter(|at| covers(filter, record, *at, now)).map(|at| at as u32).collect()
 }
@@ -46,7 +58,7 @@ impl Scheduler {
         let board = self.board.lock();
         let in_flight = board.is_under_way(record.id, at as u32);
         let waits_in_line = board.busy(record.id).contains(&(at as u32)) && !in_flight;
-        let lane = board.lane(&destination.key, record.tenant);
+        let lane = board.lane(destination.lane(), record.tenant, self.clock.now());
         drop(board);
         let (next_attempt, attempts, last) = match state {
             RecipientState::Waiting { next, attempts, last } => (Some(*next), *attempts, last.as_deref().cloned()),
@@ -56,9 +68,11 @@ impl Scheduler {
             | RecipientState::Expired(evidence) => (None, 0, Some((**evidence).clone())),
             RecipientState::Dropped { .. } => (None, 0, None),
         };
+        let suspended = self.suspended(record, at, self.clock.now());
         let reason = match state {
             _ if in_flight => format!("an attempt to {} is running", destination.key),
-            _ if waits_in_line => lane.map_or_else(String::new, |lane| lane.words(&destination.key)),
+            _ if suspended.is_some() => suspended.map(|one| one.words()).unwrap_or_default(),
+            _ if waits_in_line => lane.map_or_else(String::new, |lane| lane.words(destination.lane())),
             RecipientState::Waiting { attempts: 0, next, .. } if record.options.not_before.is_some() => {
                 format!("X-Waxseal-Not-Before: not before {next}")
             }
@@ -151,25 +165,28 @@ impl Scheduler {
             }
             return;
         }
-        let age = filter.older_than_seconds.map(Duration::from_secs);
-        let (domain, recipient, sender) = (&filter.domain, &filter.recipient, &filter.sender);
-        let sieve = Sieve::default()
-            .tenant(filter.tenant)
-            .state(filter.state.as_deref())
-            .accepted_until(age.map(|age| self.clock.now().before(age)))
-            .addresses(domain.as_deref(), recipient.as_deref(), sender.as_deref());
-        let mut after = after;
+        let (mut after, sought) = (after, sought(filter, self.clock.now()));
         loop {
-            let page = self.store.sift(&sieve, after, PAGE);
-            if !page.records.iter().all(&mut look) {
+            let page = self.store.candidates(&sought, after, PAGE);
+            let Some(last) = page.last() else { return };
+            after = Some(*last);
+            if !page.into_iter().filter_map(|id| self.store.find(id)).all(|record| look(&record)) {
                 return;
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return,
             }
         }
     }
+}
+
+fn described(suspension: &Suspension) -> String {
+    format!("{}: {}", scope_words(&suspension.scope), suspension.words())
+}
+
+/// Keeping waits for the disk.
+async fn off_reactor<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, StoreError> {
+    let failed = |why: String| StoreError::Io { what: "keeping the suspensions".into(), why };
+    tokio::task::spawn_blocking(work).await.map_err(|error| failed(error.to_string()))?.map_err(failed)
 }
 
 /// The queue's control surface on a shared scheduler.
@@ -202,26 +219,21 @@ impl QueueControl for Control {
 
     fn shape(&self) -> Vec<ShapeRow> {
         let now = self.0.clock.now();
-        let mut rows: HashMap<String, ShapeRow> = HashMap::new();
-        self.0.pages(&QueueFilter::default(), None, |record| {
-            let minutes = now.since(record.accepted).as_secs() / 60;
-            let column = AGES.iter().position(|end| minutes < *end).unwrap_or(AGES.len());
-            for (state, recipient) in record.states.iter().zip(&record.envelope.recipients) {
-                if state.is_final() {
-                    continue;
-                }
-                let domain = recipient.address.domain().as_str();
-                let row = rows.entry(domain.to_owned()).or_insert_with(|| ShapeRow {
-                    domain: domain.to_owned(),
-                    total: 0,
-                    by_age: [0; 10],
-                });
-                row.total += 1;
-                row.by_age[column] += 1;
+        let column = |accepted: Timestamp| {
+            let minutes = now.since(accepted).as_secs() / 60;
+            AGES.iter().position(|end| minutes < *end).unwrap_or(AGES.len())
+        };
+        let mut rows: Vec<ShapeRow> = Vec::new();
+        // In the order of domains: a domain's columns come one after the other.
+        for ((domain, column), count) in self.0.store.census(&column) {
+            if rows.last().is_none_or(|row| row.domain != domain) {
+                rows.push(ShapeRow { domain, total: 0, by_age: [0; 10] });
             }
-            true
-        });
-        let mut rows: Vec<ShapeRow> = rows.into_values().collect();
+            if let Some(row) = rows.last_mut() {
+                row.total += count;
+                row.by_age[column] += count;
+            }
+        }
         rows.sort_by(|a, b| b.total.cmp(&a.total).then_with(|| a.domain.cmp(&b.domain)));
         rows
     }
@@ -269,5 +281,41 @@ impl QueueControl for Control {
 
     async fn drain(&self, at_most: Duration) -> bool {
         self.0.drain(at_most).await
+    }
+
+    fn suspended(&self, record: &LetterRecord, recipient: usize) -> Option<Suspension> {
+        self.0.suspended(record, recipient, self.0.clock.now())
+    }
+
+    fn suspensions(&self) -> Vec<Suspension> {
+        self.0.suspensions.now(self.0.clock.now())
+    }
+
+    async fn suspend(
+        &self,
+        scope: Scope,
+        span: Option<Duration>,
+        by: &str,
+        reason: &str,
+    ) -> Result<Suspension, StoreError> {
+        let since = self.0.clock.now();
+        let until = span.map(|span| since + span);
+        let suspension = Suspension { scope, since, until, by: by.to_owned(), reason: reason.to_owned() };
+        let (scheduler, new) = (self.0.clone(), suspension.clone());
+        off_reactor(move || scheduler.suspend(&new)).await?;
+        emit(&Event::Gateway { state: "suspended", detail: described(&suspension) });
+        Ok(suspension)
+    }
+
+    async fn resume(&self, scope: &Scope, by: &str, dry_run: bool) -> Result<Vec<Suspension>, StoreError> {
+        if dry_run {
+            return Ok(self.0.suspensions.matching(scope, self.0.clock.now()));
+        }
+        let (scheduler, asked, person) = (self.0.clone(), scope.clone(), by.to_owned());
+        let ended = off_reactor(move || scheduler.resume(&asked, &person)).await?;
+        for suspension in &ended {
+            emit(&Event::Gateway { state: "resumed", detail: format!("{} by {by}", described(suspension)) });
+        }
+        Ok(ended)
     }
 }

@@ -4,9 +4,11 @@ pub mod board;
 mod control;
 mod lane;
 pub mod limit;
+pub mod pace;
 mod report;
 pub mod retry;
 mod runner;
+pub mod suspension;
 pub mod turns;
 
 pub use control::Control;

@@ -9,6 +9,7 @@
 mod after;
 mod ports;
 mod restore;
+mod suspend;
 mod watch;
 mod work;
 
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 use super::board::Board;
 use super::report::{self, Settlement};
 use super::retry::RetryPolicy;
+use super::suspension::Suspensions;
 use super::turns;
 use crate::clock::{Clock, Timestamp};
 use crate::deliver::notice::NoticeKind;
@@ -54,6 +56,7 @@ pub struct Scheduler {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: RwLock<Settings>,
     pub(super) board: Mutex<Board>,
+    pub(super) suspensions: Suspensions,
     wake: Notify,
     idle: Notify,
     watch: Mutex<ClockWatch>,
@@ -70,6 +73,7 @@ impl Scheduler {
             clock: parts.clock,
             settings: RwLock::new(parts.settings),
             board: Mutex::new(Board::new(parts.connections)),
+            suspensions: Suspensions::default(),
             wake: Notify::new(),
             idle: Notify::new(),
             watch: Mutex::new(watch),
@@ -79,6 +83,12 @@ impl Scheduler {
     /// Replaces the policy.
     pub fn reconfigure(&self, settings: Settings) {
         *self.settings.write() = settings;
+        self.board.lock().reconfigured();
+    }
+
+    /// Sites that get less mail now because they asked for it.
+    pub fn sites_slowed(&self) -> usize {
+        self.board.lock().slowed(self.clock.now())
     }
 
     /// A letter was just accepted.
@@ -136,7 +146,9 @@ impl Scheduler {
         let taken = if busy { self.board.lock().busy(record.id) } else { HashSet::new() };
         let attempts = record.states.iter().enumerate().filter_map(|(at, state)| match state {
             RecipientState::Waiting { next, .. } if !taken.contains(&(at as u32)) => {
-                Some(self.sound(record, *next, now))
+                let next = self.sound(record, *next, now);
+                let suspended = if next <= now { self.suspended(record, at, now) } else { None };
+                Some(suspended.map_or(next, |one| one.until.unwrap_or(record.expires)))
             }
             _ => None,
         });
@@ -188,13 +200,17 @@ impl Scheduler {
     }
 
     /// Hands every recipient that is due to its destination, and sets the letter's next event.
-    fn advance(self: &Arc<Self>, record: &LetterRecord) {
+    pub(super) fn advance(self: &Arc<Self>, record: &LetterRecord) {
         let now = self.clock.now();
         let mut groups: BTreeMap<String, (Destination, Vec<u32>)> = BTreeMap::new();
         let busy = self.board.lock().busy(record.id);
         for (at, (state, recipient)) in record.states.iter().zip(&record.envelope.recipients).enumerate() {
             let RecipientState::Waiting { next, .. } = state else { continue };
             if self.sound(record, *next, now) > now || busy.contains(&(at as u32)) {
+                continue;
+            }
+            if self.suspended(record, at, now).is_some() {
+                self.board.lock().park(record.id);
                 continue;
             }
             let destination = self.delivery.destination(recipient.address.domain());

@@ -20,7 +20,8 @@ use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{Delivery, Scheduler, SchedulerParts, Sender, Settings};
 use crate::sign::{MailStream, TlsLevel};
 use crate::store::{
-    Agenda, LetterRecord, NewLetter, RecipientState, Store, StoreError, Transition, record::apply, sample_letter,
+    Agenda, Census, LetterRecord, NewLetter, RecipientState, Sought, Store, StoreError, Transition, record::apply,
+    sample_letter,
 };
 
 /// How long a host takes for a letter.
@@ -71,6 +72,12 @@ impl Store for Memory {
     fn agenda(&self, _: Option<LetterId>, _: usize) -> Vec<Agenda> {
         Vec::new()
     }
+    fn candidates(&self, _: &Sought, _: Option<LetterId>, _: usize) -> Vec<LetterId> {
+        Vec::new()
+    }
+    fn census(&self, _: &dyn Fn(Timestamp) -> usize) -> Census {
+        Census::new()
+    }
 }
 
 /// Hosts that take everything, and when they took it.
@@ -83,7 +90,7 @@ struct Hosts {
 #[async_trait]
 impl Delivery for Hosts {
     fn destination(&self, domain: &DomainName) -> Destination {
-        Destination { key: domain.to_string(), kind: DestinationKind::Mx(domain.clone()), site: None }
+        Destination { key: domain.to_string(), kind: DestinationKind::Mx(domain.clone()), rules: None, site: None }
     }
     fn limits(&self, _: &Destination) -> DestinationLimits {
         DestinationLimits { connections: self.connections, messages_per_connection: 100, rate: None }

@@ -21,7 +21,9 @@ use crate::schedule::retry::RetryPolicy;
 use crate::schedule::{self, Delivery, Scheduler, SchedulerParts};
 use crate::store::control::FrozenDisk;
 use crate::store::journal::TenantKeys;
-use crate::store::{self, Agenda, LetterRecord, LocalStore, NewLetter, Store, StoreError, Transition, WriterPlace};
+use crate::store::{
+    self, Agenda, Census, LetterRecord, LocalStore, NewLetter, Sought, Store, StoreError, Transition, WriterPlace,
+};
 use crate::tenants::Registry;
 use crate::threads::Processors;
 
@@ -95,6 +97,12 @@ impl Store for Watched {
     fn agenda(&self, after: Option<LetterId>, limit: usize) -> Vec<Agenda> {
         self.1.agenda(after, limit)
     }
+    fn candidates(&self, sought: &Sought, after: Option<LetterId>, limit: usize) -> Vec<LetterId> {
+        self.1.candidates(sought, after, limit)
+    }
+    fn census(&self, class: &dyn Fn(Timestamp) -> usize) -> Census {
+        self.1.census(class)
+    }
 }
 
 /// The courier, with the octets of what it carries written into the ledger.
@@ -104,6 +112,9 @@ struct Carrying(Arc<World>, Courier);
 impl Delivery for Carrying {
     fn destination(&self, domain: &DomainName) -> Destination {
         self.1.destination(domain)
+    }
+    async fn locate(&self, domain: &DomainName) -> Destination {
+        self.1.locate(domain).await
     }
     fn limits(&self, destination: &Destination) -> DestinationLimits {
         self.1.limits_for(destination)

@@ -14,7 +14,7 @@ mod frozen;
 mod rotate;
 mod snapshot;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 

@@ -10,7 +10,9 @@ use super::disk::Disk;
 use super::journal::TenantKeys;
 use super::pretend::PretendDisk;
 use super::shelf::ShelfPlace;
-use super::{LetterRecord, LocalStore, NewLetter, RecipientState, Recovery, Settings, Store, StoreError, Transition};
+use super::{
+    LetterRecord, LocalStore, NewLetter, RecipientState, Recovery, Settings, Sought, Store, StoreError, Transition,
+};
 use crate::clock::{ManualClock, Timestamp};
 use crate::deliver::outcome::{DialogueStage, Evidence};
 use crate::ids::{LetterId, TenantId};
@@ -263,6 +265,62 @@ async fn a_record_leaves_memory_with_a_checkpoint_and_comes_back_when_it_changes
     store.close().unwrap();
     drop(store);
     assert!(bench.open().unwrap().0.is_empty());
+}
+
+#[tokio::test]
+async fn letters_are_found_and_counted_before_and_after_a_restart() {
+    let bench = Bench::new();
+    let (store, _) = bench.open().unwrap();
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        let new = letter(number, 1 + number as usize % 2);
+        ids.push(new.record.id);
+        store.accept(vec![new]).await.unwrap();
+    }
+    store.settle(ids[3], step(1, delivered()), vec![], false).await.unwrap();
+    let found = |store: &LocalStore, recipient: &str, after, limit| {
+        let sought = Sought { recipient: Some(recipient.into()), ..Sought::default() };
+        store.candidates(&sought, after, limit)
+    };
+    let census = |store: &LocalStore| store.census(&|_| 4).into_iter().collect::<Vec<_>>();
+    let expected = vec![(("example.net".to_owned(), 4), 6)];
+    assert_eq!(found(&store, "r0@example.net", None, 10).len(), 5);
+    assert_eq!(found(&store, "r1@example.net", None, 10).len(), 2, "one of them is delivered and can be found");
+    let first = found(&store, "r0@example.net", None, 2);
+    assert_eq!(found(&store, "r0@example.net", first.last().copied(), 10).len(), 3);
+    assert!(found(&store, "nobody@example.net", None, 10).is_empty());
+    assert_eq!(census(&store), expected);
+    assert_eq!(store.waits().recipients, [6, 0, 0]);
+    store.close().unwrap();
+    for noted in [false, true] {
+        let (store, _) = bench.open().unwrap();
+        assert_eq!(found(&store, "nobody@example.net", None, 10).len(), 5, "what is not known cannot be ruled out");
+        if noted {
+            store.note_recipients();
+        } else {
+            assert_eq!(census(&store), expected);
+        }
+        assert!(found(&store, "nobody@example.net", None, 10).is_empty());
+        assert_eq!(found(&store, "r1@example.net", None, 10).len(), 2);
+        assert_eq!((census(&store), store.waits().recipients), (expected.clone(), [6, 0, 0]));
+        store.close().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_written_says_why_until_the_next_start() {
+    let bench = Bench::new();
+    let (store, _) = bench.open().unwrap();
+    store.accept(vec![letter(0, 1)]).await.unwrap();
+    assert_eq!(store.closed(), None);
+    bench.disk.0.lock().faults = Some((1000, crate::chance::seeded::Dice::new(1)));
+    assert!(store.accept(vec![letter(1, 1)]).await.is_err());
+    bench.disk.0.lock().faults = None;
+    assert!(matches!(store.accept(vec![letter(2, 1)]).await, Err(StoreError::Closed(_))));
+    assert!(store.closed().is_some());
+    drop(store);
+    let (store, _) = bench.open().unwrap();
+    assert_eq!((store.closed(), store.len()), (None, 1));
 }
 
 #[tokio::test]

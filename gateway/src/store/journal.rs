@@ -10,8 +10,8 @@
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -133,6 +133,7 @@ pub struct Journal {
     counter: AtomicU64,
     salt: Salt,
     keys: Arc<FrameKeys>,
+    closed: Arc<OnceLock<String>>,
 }
 
 impl Journal {
@@ -147,7 +148,9 @@ impl Journal {
     ) -> Result<Self, StoreError> {
         let salt: Salt = rand::random();
         let inbox = Inbox::new(BATCH_OCTETS);
-        let mut writer = Writer { disk, table, salt, next_segment, segment_octets, current: None, closed: None };
+        let closed: Arc<OnceLock<String>> = Arc::default();
+        let mut writer =
+            Writer { disk, table, salt, next_segment, segment_octets, current: None, closed: closed.clone() };
         let pen = match place {
             WriterPlace::Caller(pause) => Pen::Caller(Mutex::new(writer), pause),
             WriterPlace::Thread => {
@@ -158,7 +161,7 @@ impl Journal {
                 Pen::Thread(Mutex::new(Some(thread.map_err(|e| io_error("starting the journal's writer", &e))?)))
             }
         };
-        Ok(Self { inbox, pen, counter: AtomicU64::new(0), salt, keys })
+        Ok(Self { inbox, pen, counter: AtomicU64::new(0), salt, keys, closed })
     }
 
     /// Seals a transaction of one tenant; `bodies` in the order of the `Accept` entries. CPU-bound: a copy and an
@@ -218,6 +221,11 @@ impl Journal {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
+    /// Why nothing can be written any more until the next start, if that is so.
+    pub fn closed(&self) -> Option<&str> {
+        self.closed.get().map(String::as_str)
+    }
+
     /// Stops the writer after what was handed to it.
     pub fn stop(&self) {
         self.inbox.close();
@@ -249,7 +257,8 @@ struct Writer {
     next_segment: u64,
     segment_octets: u64,
     current: Option<Current>,
-    closed: Option<String>,
+    /// Set once: only a new start, which reads what the disk really holds, can make it good.
+    closed: Arc<OnceLock<String>>,
 }
 
 /// An I/O error of the store.
@@ -269,7 +278,7 @@ impl Writer {
             return;
         }
         let (prepared, waiting): (Vec<_>, Vec<_>) = batch.into_iter().map(|r| (r.prepared, r.done)).unzip();
-        let result = match &self.closed {
+        let result = match self.closed.get() {
             Some(reason) => Err(StoreError::Closed(reason.clone())),
             None => self.append(prepared),
         };
@@ -291,7 +300,7 @@ impl Writer {
         if let Err(error) = current.segment.append(&slices) {
             // The part that was written is cut off again; if even that fails, the file's end is unknown.
             if let Err(worse) = current.segment.truncate(current.length) {
-                self.closed = Some(format!("cannot cut a half-written segment: {worse}"));
+                self.closed.get_or_init(|| format!("cannot cut a half-written segment: {worse}"));
             }
             return Err(match error.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -303,7 +312,7 @@ impl Writer {
         let started = std::time::Instant::now();
         if let Err(error) = current.segment.sync() {
             // After a failed sync the kernel may have dropped the pages and calls the next sync good.
-            self.closed = Some(format!("fdatasync failed: {error}"));
+            self.closed.get_or_init(|| format!("fdatasync failed: {error}"));
             return Err(io_error("syncing the journal", &error));
         }
         metrics::histogram!("waxseal_queue_fsync_duration_seconds").record(started.elapsed().as_secs_f64());

@@ -21,11 +21,13 @@ use super::index::Index;
 use super::journal::{FrameKeys, Journal, Salt, TenantKeys, WriterPlace, io_error};
 use super::record::Entry;
 use super::recover::{self, DamagedRecord, Recovery};
+use super::search::Noted;
 use super::shelf::ShelfPlace;
-use super::table::{Agenda, Look, Table, Waits};
+use super::summary::Waits;
+use super::table::{Agenda, Look, Table};
 use super::traffic::Traffic;
-use super::{LetterRecord, NewLetter, Sieve, Sifted, Store, StoreError, Transition};
-use crate::clock::Clock;
+use super::{Census, LetterRecord, NewLetter, Sought, Store, StoreError, Transition};
+use crate::clock::{Clock, Timestamp};
 use crate::ids::{LetterId, TenantId};
 
 /// A letter larger than this is copied and sealed off the reactor's threads.
@@ -33,9 +35,6 @@ const INLINE_OCTETS: usize = 256 << 10;
 /// Letters moved at one tick.
 const MOVED_AT_ONCE: usize = 500;
 const TICK: Duration = Duration::from_secs(1);
-/// Letters that a search looks at under one lock, and how often in one call.
-const SIFTED: usize = 20_000;
-const SIFTED_PAGES: usize = 10;
 
 /// How the store is set up.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +73,7 @@ fn off_reactor<T>(octets: usize, work: impl FnOnce() -> T) -> T {
 /// The store of one gateway on one machine.
 pub struct LocalStore {
     journal: Journal,
-    table: Arc<Mutex<Table>>,
+    pub(super) table: Arc<Mutex<Table>>,
     /// There once what the last run left has been read.
     index: OnceLock<Index>,
     /// One checkpoint, or one copy of the index, at a time.
@@ -94,6 +93,8 @@ pub struct LocalStore {
     first_segment: u64,
     /// Octets of the torn tail that the last run left.
     torn: u64,
+    /// Whose recipients are known for searches.
+    pub(super) noted: Mutex<Noted>,
     /// Copies under way: no segment is unlinked meanwhile.
     pub(super) pins: AtomicUsize,
 }
@@ -156,6 +157,7 @@ impl LocalStore {
             unlinks: AtomicBool::new(true),
             first_segment,
             torn,
+            noted: Mutex::default(),
             pins: AtomicUsize::new(0),
         }))
     }
@@ -192,7 +194,10 @@ impl LocalStore {
             // A closed channel ends the wait as `true` does.
             let _ = tokio::time::timeout(TICK, stop.wait_for(|stop| *stop)).await;
             let store = self.clone();
-            let tick = tokio::task::spawn_blocking(move || store.tick());
+            let tick = tokio::task::spawn_blocking(move || {
+                store.note_recipients();
+                store.tick()
+            });
             if let Ok(Err(error)) = tick.await {
                 crate::observe::emit(&crate::observe::Event::Gateway {
                     state: "store-error",
@@ -294,6 +299,11 @@ impl LocalStore {
             return Err(StoreError::DiskShort { free, reserve: self.settings.reserve_free });
         }
         Ok(())
+    }
+
+    /// Why nothing can be written until the next start (a sync that failed), if that is so.
+    pub fn closed(&self) -> Option<&str> {
+        self.journal.closed()
     }
 
     /// Verifies every record on disk; how many there are, and those that are damaged.
@@ -400,7 +410,9 @@ impl Store for LocalStore {
             Look::InIndex => true,
             Look::Gone => false,
         };
-        in_index.then(|| self.record_in_index(id)).flatten()
+        let record = in_index.then(|| self.record_in_index(id)).flatten()?;
+        self.table.lock().note(&record);
+        Some(record)
     }
 
     fn scan(&self, after: Option<LetterId>, limit: usize) -> Vec<LetterRecord> {
@@ -415,26 +427,15 @@ impl Store for LocalStore {
         found
     }
 
-    fn sift(&self, sieve: &Sieve, after: Option<LetterId>, limit: usize) -> Sifted {
-        let mut sifted = Sifted { records: Vec::new(), next: after };
-        // Not much longer than a page, so that who filters further can stop; never long under the lock.
-        for _ in 0..SIFTED_PAGES {
-            let wanted = limit - sifted.records.len();
-            let (ids, last) = self.table.lock().sift(sieve, sifted.next, (wanted, SIFTED));
-            sifted.next = last;
-            for id in ids {
-                let Some(record) = self.find(id) else { continue };
-                self.table.lock().learn(&record);
-                sifted.records.push(record);
-            }
-            if last.is_none() || sifted.records.len() >= limit {
-                break;
-            }
-        }
-        sifted
-    }
-
     fn agenda(&self, after: Option<LetterId>, limit: usize) -> Vec<Agenda> {
         self.table.lock().agenda(after, limit)
+    }
+
+    fn candidates(&self, sought: &Sought, after: Option<LetterId>, limit: usize) -> Vec<LetterId> {
+        self.find_candidates(sought, after, limit)
+    }
+
+    fn census(&self, class: &dyn Fn(Timestamp) -> usize) -> Census {
+        self.take_census(class)
     }
 }

@@ -3,6 +3,7 @@
 //! A trait of whole operations, not a key-value interface, so that a shared engine can implement it with its own
 //! strengths. The local one is [`journal`] (sealed records, group commit) with sled as its checkpointed index.
 
+mod catalogue;
 pub mod control;
 #[cfg(test)]
 mod crash_tests;
@@ -21,8 +22,8 @@ pub mod record;
 mod recover;
 #[cfg(test)]
 mod samples;
+mod search;
 pub mod shelf;
-mod sieve;
 pub mod sled_copy;
 mod summary;
 pub(crate) mod table;
@@ -38,14 +39,16 @@ use crate::ids::{LetterId, TenantId};
 use crate::message::{Envelope, Letter};
 use crate::sign::{Sealed, SendOptions};
 
+pub use catalogue::Sought;
 pub use inbox::Expected;
 pub use journal::WriterPlace;
 pub use local::{LocalStore, Settings};
 pub use recover::{DamagedRecord, Recovery};
 #[cfg(test)]
 pub(crate) use samples::sample_letter;
-pub use sieve::{Sieve, Sifted};
-pub use table::{Agenda, Waits};
+pub use search::Census;
+pub use summary::Waits;
+pub use table::Agenda;
 
 /// Where a recipient of a queued letter stands. Exactly one of these at every moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,13 +222,13 @@ pub trait Store: Send + Sync + 'static {
     /// Every letter still queued, oldest first, in pages: those after `after`, at most `limit`.
     fn scan(&self, after: Option<LetterId>, limit: usize) -> Vec<LetterRecord>;
 
-    /// Letters after `after` that may be looked for, at most `limit`. It may stop earlier; `next` says where to go on.
-    fn sift(&self, sieve: &Sieve, after: Option<LetterId>, limit: usize) -> Sifted {
-        let page = self.scan(after, limit);
-        let next = page.last().map(|record| record.id);
-        Sifted { records: page.into_iter().filter(|record| sieve.may_want(record)).collect(), next }
-    }
-
     /// When something is to be done about every letter still queued, oldest first, in pages as [`Store::scan`].
     fn agenda(&self, after: Option<LetterId>, limit: usize) -> Vec<Agenda>;
+
+    /// Letters after `after` that may be meant, oldest first, at most `limit`; fewer only at the queue's end. None that is
+    /// meant is missing; one that is not may be among them.
+    fn candidates(&self, sought: &Sought, after: Option<LetterId>, limit: usize) -> Vec<LetterId>;
+
+    /// Recipients that wait, by their domain and by the class that `class` puts their letter's acceptance into.
+    fn census(&self, class: &dyn Fn(Timestamp) -> usize) -> Census;
 }

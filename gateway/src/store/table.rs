@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::catalogue::{Catalogue, Marks};
 use super::record::{self, Entry};
-use super::sieve::{Mask, Sieve};
-pub use super::summary::{Agenda, Location, Position, Summary, Waits};
+pub use super::summary::{Agenda, Location, Position, Summary};
 use super::{LetterRecord, Transition};
 use crate::clock::Timestamp;
 use crate::ids::{LetterId, TenantId};
@@ -28,13 +28,13 @@ struct Loaded {
 
 /// A letter with something left to do.
 #[derive(Debug)]
-struct Live {
-    summary: Summary,
+pub(super) struct Live {
+    pub(super) summary: Summary,
+    /// What its recipients are found by.
+    pub(super) marks: Marks,
     loaded: Option<Box<Loaded>>,
     /// Has the index heard of it?
     indexed: bool,
-    /// For searches.
-    mask: Mask,
 }
 
 /// What the table knows of a letter's record.
@@ -113,6 +113,9 @@ pub struct Changes {
 #[derive(Debug, Default)]
 pub struct Table {
     letters: BTreeMap<LetterId, Live>,
+    pub(super) catalogue: Catalogue,
+    /// Recipients that are queued, deferred and held.
+    pub(super) waiting: [usize; 3],
     segments: BTreeMap<u64, SegmentUse>,
     dirty: HashSet<LetterId>,
     removed: Vec<LetterId>,
@@ -132,12 +135,20 @@ impl Table {
     /// Puts a letter of the index in, at the start.
     pub fn restore(&mut self, id: LetterId, summary: Summary) {
         self.count(&summary.location, true);
-        self.letters.insert(id, Live { summary, loaded: None, indexed: true, mask: Mask::default() });
+        self.recount([0; 3], summary.waits);
+        self.letters.insert(id, Live { summary, marks: Marks::default(), loaded: None, indexed: true });
     }
 
     /// Takes in what recovery read, while this table already took new letters: their ids are all new.
     pub fn absorb(&mut self, mut recovered: Self) {
+        for live in recovered.letters.values_mut() {
+            // Its numbers are those of the other catalogue.
+            live.marks = Marks::default();
+        }
         self.letters.append(&mut recovered.letters);
+        for (here, there) in self.waiting.iter_mut().zip(recovered.waiting) {
+            *here += there;
+        }
         for (number, usage) in recovered.segments {
             let here = self.segments.entry(number).or_default();
             here.letters += usage.letters;
@@ -154,6 +165,12 @@ impl Table {
     /// Puts an idempotency key of the index in, at the start.
     pub fn restore_key(&mut self, key: (TenantId, String), value: (LetterId, Timestamp)) {
         self.keys.insert(key, value);
+    }
+
+    fn recount(&mut self, before: [u16; 3], after: [u16; 3]) {
+        for (place, total) in self.waiting.iter_mut().enumerate() {
+            *total = *total - usize::from(before[place]) + usize::from(after[place]);
+        }
     }
 
     fn count(&mut self, location: &Location, living: bool) {
@@ -213,8 +230,9 @@ impl Table {
         let hot = hot.filter(|hot| self.hot_octets + hot.len() <= self.hot_budget);
         self.hot_octets += hot.as_ref().map_or(0, Bytes::len);
         self.count(&location, true);
-        let (summary, mask) = (Summary::of(&record, location), Mask::of(&record));
-        self.letters.insert(id, Live { summary, loaded: Some(Box::new(Loaded { record, hot })), indexed, mask });
+        let (summary, marks) = (Summary::of(&record, location), self.catalogue.mark(&record));
+        self.recount([0; 3], summary.waits);
+        self.letters.insert(id, Live { summary, marks, loaded: Some(Box::new(Loaded { record, hot })), indexed });
         self.dirty.insert(id);
     }
 
@@ -226,6 +244,8 @@ impl Table {
         let old = self.letters.remove(&id)?;
         self.cool(old.loaded.as_deref());
         self.count(&old.summary.location, false);
+        self.recount(old.summary.waits, [0; 3]);
+        self.catalogue.unmark(&old.marks);
         self.dirty.remove(&id);
         Some(old)
     }
@@ -234,10 +254,14 @@ impl Table {
         let Some(live) = self.letters.get_mut(&id) else { return };
         let Some(loaded) = live.loaded.as_deref_mut() else { return };
         record::apply(&mut loaded.record, transitions, delay_notified);
+        let before = live.summary.waits;
         live.summary = Summary::of(&loaded.record, live.summary.location);
+        live.marks.refresh(&loaded.record.states);
+        let (after, ended) = (live.summary.waits, record::ended(&loaded.record));
         self.hot_octets -= loaded.hot.take().map_or(0, |hot| hot.len());
         self.dirty.insert(id);
-        if record::ended(&loaded.record)
+        self.recount(before, after);
+        if ended
             && let Some(old) = self.remove(id)
             && old.indexed
         {
@@ -245,8 +269,18 @@ impl Table {
         }
     }
 
+    /// Notes the recipients of a letter whose record was read.
+    pub fn note(&mut self, record: &LetterRecord) {
+        if let Some(live) = self.letters.get_mut(&record.id)
+            && live.marks.known().is_none()
+        {
+            live.marks = self.catalogue.mark(record);
+        }
+    }
+
     /// Puts the record of a letter, as the index has it, back into memory: it is about to change.
     pub fn reload(&mut self, record: LetterRecord) {
+        self.note(&record);
         if let Some(live) = self.letters.get_mut(&record.id)
             && live.loaded.is_none()
         {
@@ -288,57 +322,15 @@ impl Table {
         self.from(after).map(|(id, _)| *id)
     }
 
-    fn from(&self, after: Option<LetterId>) -> impl Iterator<Item = (&LetterId, &Live)> {
+    pub(super) fn from(&self, after: Option<LetterId>) -> impl Iterator<Item = (&LetterId, &Live)> {
         use std::ops::Bound;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.letters.range((from, Bound::Unbounded))
     }
 
-    /// Letters after `after` that get through `sieve`, at most `limit` of the next `most`; and the last that was looked at.
-    pub(super) fn sift(
-        &self,
-        sieve: &Sieve,
-        after: Option<LetterId>,
-        (limit, most): (usize, usize),
-    ) -> (Vec<LetterId>, Option<LetterId>) {
-        let (mut found, mut last) = (Vec::new(), None);
-        for (id, live) in self.from(after).take(most) {
-            last = Some(*id);
-            if sieve.lets_through(*id, &live.summary, live.mask) {
-                found.push(*id);
-                if found.len() == limit {
-                    break;
-                }
-            }
-        }
-        (found, last)
-    }
-
-    /// Keeps the mask of a letter that was read.
-    pub(super) fn learn(&mut self, record: &LetterRecord) {
-        if let Some(live) = self.letters.get_mut(&record.id)
-            && live.mask.is_unknown()
-        {
-            live.mask = Mask::of(record);
-        }
-    }
-
     /// When something is to be done about letters after `after`, oldest letter first.
     pub fn agenda(&self, after: Option<LetterId>, limit: usize) -> Vec<Agenda> {
         self.from(after).take(limit).map(|(id, live)| live.summary.agenda(*id)).collect()
-    }
-
-    /// Counts for the gauges.
-    pub fn waits(&self) -> Waits {
-        let mut waits = Waits::default();
-        for (id, live) in &self.letters {
-            for (place, count) in live.summary.waits.iter().enumerate().filter(|(_, count)| **count > 0) {
-                waits.recipients[place] += usize::from(*count);
-                // Ids are in the order of acceptance.
-                waits.oldest[place].get_or_insert(id.accepted_at());
-            }
-        }
-        waits
     }
 
     /// How many letters live.

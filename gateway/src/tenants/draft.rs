@@ -9,7 +9,7 @@ mod domain;
 mod file;
 mod tenant;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use waxseal_keys::life::Policy;
@@ -17,7 +17,9 @@ use waxseal_keys::{Algorithm, SigningKey};
 
 pub use file::{TenantFile, TenantFileEntry};
 
+use super::TenantDomain;
 use super::audit::{self, AuditRecord};
+use super::delegation::Delegation;
 use super::directory::Directory;
 use super::error::RegistryError;
 use crate::clock::Timestamp;
@@ -38,15 +40,22 @@ pub struct DomainRules {
     pub policy: Policy,
     /// Must a tenant show that a domain is its own, whoever adds it?
     pub proof_required: bool,
+    /// Are the key records of new domains delegated, and where to?
+    pub delegation: Option<Delegation>,
+}
+
+impl DomainRules {
+    /// The times of a domain's keys.
+    pub fn policy_of(&self, domain: Option<&TenantDomain>) -> &Policy {
+        let delegated = domain.is_some_and(|domain| domain.delegated.is_some());
+        self.delegation.as_ref().filter(|_| delegated).map_or(&self.policy, |delegation| &delegation.policy)
+    }
 }
 
 impl Default for DomainRules {
     fn default() -> Self {
-        Self {
-            algorithms: vec![Algorithm::Rsa2048, Algorithm::Ed25519],
-            policy: Policy::default(),
-            proof_required: false,
-        }
+        let algorithms = vec![Algorithm::Rsa2048, Algorithm::Ed25519];
+        Self { algorithms, policy: Policy::default(), proof_required: false, delegation: None }
     }
 }
 
@@ -96,8 +105,11 @@ pub(super) struct Draft<'s> {
     pub(super) disclosures: Vec<(DomainName, String)>,
     now: Timestamp,
     algorithms: &'s [Algorithm],
-    policy: &'s Policy,
+    /// Slots that a plan has given away.
+    planned: BTreeSet<String>,
     proof_required: bool,
+    delegation: Option<&'s Delegation>,
+    rules: &'s DomainRules,
 }
 
 impl<'s> Draft<'s> {
@@ -109,7 +121,7 @@ impl<'s> Draft<'s> {
         now: Timestamp,
         rules: &'s DomainRules,
     ) -> Self {
-        let DomainRules { algorithms, policy, proof_required } = rules;
+        let DomainRules { algorithms, proof_required, delegation, .. } = rules;
         Self {
             store,
             directory,
@@ -121,8 +133,10 @@ impl<'s> Draft<'s> {
             disclosures: Vec::new(),
             now,
             algorithms,
-            policy,
             proof_required: *proof_required,
+            planned: BTreeSet::new(),
+            delegation: delegation.as_ref(),
+            rules,
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod audit;
 mod claim;
+pub mod delegation;
 mod directory;
 mod dkim_key;
 mod draft;
@@ -10,6 +11,7 @@ mod read;
 mod records;
 mod registry;
 pub mod secret;
+mod sight;
 pub mod steward;
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,8 @@ pub struct TenantPolicy {
     pub subdomains: bool,
     /// Where MAIL FROM is rewritten to, so that SPF aligns.
     pub return_path: Option<DomainName>,
+    /// The URI of the logo that BIMI shows beside its mail: `https:`, an SVG.
+    pub logo: Option<String>,
     /// Mail to this address is a post for its help center.
     pub posts_address: Option<Mailbox>,
     /// Redaction.
@@ -75,6 +79,9 @@ pub struct TenantDomain {
     /// Why it is.
     #[serde(default)]
     pub proof: Proof,
+    /// Its label in the operator's zone, if its key records are delegated.
+    #[serde(default)]
+    pub delegated: Option<String>,
 }
 
 /// What SCRAM-SHA-256 needs of a secret (RFC 5802 §3, RFC 7677); the secret cannot be had back from it.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
-use waxseal_dns::{Operator, RecordSet};
+use waxseal_dns::{DnsRecord, Operator, RecordSet};
 use waxseal_keys::Algorithm;
 use waxseal_keys::sealing::{DataKey, KeyEncryptionKey, KeyId};
 use zeroize::Zeroizing;
@@ -23,7 +23,7 @@ use super::directory::Directory;
 use super::draft::{DomainRules, Draft, KeySource, TenantFile};
 use super::error::RegistryError;
 use super::read::{number, parsed, read_directory};
-use super::records::records;
+use super::records::{challenges, delegated_records, records};
 use super::{Credential, Tenant, TenantPolicy, secret};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::TenantId;
@@ -331,12 +331,25 @@ impl Registry {
         self.change_with_keys(by, dry_run, |draft| draft.remove_domain(domain))
     }
 
-    /// The DNS records that a domain should have.
+    /// The DNS records that a domain should have; of one that is only claimed, the proof that it waits for.
     pub fn domain_records(&self, domain: &DomainName, operator: &Operator) -> Result<RecordSet, RegistryError> {
         let directory = self.snapshot();
         let owner = directory.owner(domain).and_then(|id| directory.tenant(id));
+        if owner.is_none() && directory.claims(domain).next().is_some() {
+            return Ok(challenges(domain, directory.claims(domain).map(AsRef::as_ref)));
+        }
         let owner = owner.ok_or_else(|| RegistryError::NoDomain(domain.clone()))?;
-        Ok(records(domain, directory.dkim_keys(domain), owner, operator))
+        let owned = directory.domain(domain).ok_or_else(|| RegistryError::NoDomain(domain.clone()))?;
+        let zone = self.domain_rules().delegation.map(|delegation| delegation.zone);
+        Ok(records(owned, zone.as_ref(), directory.dkim_keys(domain), owner, operator))
+    }
+
+    /// The operator's part of a delegated domain's key records; empty for any other domain.
+    pub fn delegated_records(&self, domain: &DomainName) -> Vec<DnsRecord> {
+        let (directory, rules) = (self.snapshot(), self.domain_rules());
+        let Some(owned) = directory.domain(domain) else { return Vec::new() };
+        let zone = rules.delegation.map(|delegation| delegation.zone);
+        delegated_records(owned, zone.as_ref(), directory.dkim_keys(domain))
     }
 
     /// Audit records after number `after`, oldest first, at most `limit`, each with its number.

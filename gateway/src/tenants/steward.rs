@@ -3,7 +3,8 @@
 //!
 //! Promises: a key that waits for its record is looked at within seconds after it was made, then less and less often;
 //! keys that sign are looked at every hour; a domain whose servers cannot be asked stays as it is and is asked again
-//! later. A look costs one question a key and server. Refuses: to conclude anything from a failure.
+//! later. A look costs one question a key and server. A key that is to follow another must be seen by the configured
+//! resolvers too. Refuses: to conclude anything from a failure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,14 +13,16 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use waxseal_dns::{Answer, DkimRecord, RecordType, Reply, VantageKind};
+use waxseal_dns::Answer;
 use waxseal_keys::life::{Observation, Sighting};
 
+use super::delegation::{self, SlotPublisher};
+use super::sight::{ask_everywhere, confirmed, sighting};
 use super::{Change, DkimKey, DkimState, DomainClaim, Registry, claim};
 use crate::clock::{Clock, Timestamp};
 use crate::message::DomainName;
 use crate::observe::{Event, emit};
-use crate::zones::{Survey, ZoneReader};
+use crate::zones::ZoneReader;
 
 /// Who moves keys in the audit and in events.
 pub const STEWARD: &str = "steward";
@@ -40,68 +43,10 @@ pub trait Letters: Send + Sync + 'static {
     fn waiting(&self, domain: &DomainName, accepted_before: Timestamp) -> bool;
 }
 
-/// What the answers say of a key's record.
-pub fn sighting(key: &DkimKey, answers: &[Answer]) -> Sighting {
-    let Ok(expected) = key.record_value().parse::<DkimRecord>() else { return Sighting::Unknown };
-    let (mut with, mut without, mut longest) = (0, 0, 0);
-    for answer in answers {
-        let records = match &answer.reply {
-            Reply::Records { records } => records.as_slice(),
-            reply if reply.is_denial() => &[],
-            // One server that does not answer may have anything.
-            _ => return Sighting::Unknown,
-        };
-        // Texts that are no DKIM record mean nothing to a verifier; two that are leave it to chance (RFC 6376
-        // §3.6.2.2).
-        let keys = records.iter().filter_map(|record| Some((record.value.parse::<DkimRecord>().ok()?, record.ttl)));
-        match keys.collect::<Vec<_>>().as_slice() {
-            [] => without += 1,
-            [(found, ttl)] if found.key_type == expected.key_type && found.public_key == expected.public_key => {
-                with += 1;
-                longest = longest.max(*ttl);
-            }
-            _ => return Sighting::Different,
-        }
-    }
-    match (with, without) {
-        (0, 0) => Sighting::Unknown,
-        (0, _) => Sighting::Absent,
-        (_, 0) => Sighting::Everywhere { ttl: longest },
-        _ => Sighting::Partly,
-    }
-}
-
-/// Aliases that are followed from zone to zone.
-const ALIASES: usize = 8;
-
-/// What every authoritative server has at `name`, aliases into other zones followed to all servers there. Where no
-/// zone holds the name at all (a private name space, a test), the configured resolvers are the authority.
-async fn ask_everywhere(zones: &dyn ZoneReader, name: &str) -> Vec<Answer> {
-    let (mut open, mut answers) = (vec![name.to_owned()], Vec::new());
-    for _ in 0..=ALIASES {
-        let mut further = Vec::new();
-        for name in std::mem::take(&mut open) {
-            for answer in believed(zones.survey(&name, RecordType::Txt).await) {
-                match (&answer.reply, answer.aliases.last()) {
-                    (Reply::Elsewhere, Some(target)) if !further.contains(target) => further.push(target.clone()),
-                    (Reply::Elsewhere, Some(_)) => {}
-                    _ => answers.push(answer),
-                }
-            }
-        }
-        if further.is_empty() {
-            return answers;
-        }
-        open = further;
-    }
-    // An alias without an end: no verifier finds a key there.
-    answers
-}
-
-fn believed(survey: Survey) -> Vec<Answer> {
-    let nobody_has_it = survey.zone.is_empty() && matches!(survey.problem, Some(Reply::Failed { .. }));
-    let kind = if nobody_has_it { VantageKind::Resolver } else { VantageKind::Authoritative };
-    survey.answers.into_iter().filter(|answer| answer.vantage.kind == kind).collect()
+/// Publishes private halves of keys that nobody trusts any more, so that no letter of theirs proves anything.
+pub trait Disclosure: Send + Sync + 'static {
+    /// Publishes the retired `key`'s private half, in PEM.
+    fn publish(&self, key: &DkimKey, pem: &str) -> std::io::Result<()>;
 }
 
 /// The steward. Share it in an `Arc`.
@@ -111,6 +56,10 @@ pub struct Steward {
     letters: Arc<dyn Letters>,
     clock: Arc<dyn Clock>,
     due: Mutex<HashMap<DomainName, Timestamp>>,
+    publisher: Option<Arc<dyn SlotPublisher>>,
+    disclosure: Option<Arc<dyn Disclosure>>,
+    /// What was written into the operator's zone last, by name.
+    written: Mutex<HashMap<String, Option<String>>>,
 }
 
 impl Steward {
@@ -121,7 +70,22 @@ impl Steward {
         letters: Arc<dyn Letters>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { registry, zones, letters, clock, due: Mutex::default() }
+        let (due, written) = (Mutex::default(), Mutex::default());
+        Self { registry, zones, letters, clock, due, publisher: None, disclosure: None, written }
+    }
+
+    /// The same, with a zone of the operator's for delegated keys.
+    #[must_use]
+    pub fn publishing(mut self, publisher: Arc<dyn SlotPublisher>) -> Self {
+        self.publisher = Some(publisher);
+        self
+    }
+
+    /// The same, with a place where retired keys' private halves are published.
+    #[must_use]
+    pub fn disclosing(mut self, disclosure: Arc<dyn Disclosure>) -> Self {
+        self.disclosure = Some(disclosure);
+        self
     }
 
     /// Looks at every domain when it is due, until `stop`.
@@ -166,15 +130,22 @@ impl Steward {
         }
         let keys: Vec<DkimKey> = directory.dkim_keys(domain).cloned().collect();
         let mut observation = Observation::default();
+        let signs = keys.iter().any(|key| key.state() == DkimState::Active);
         for key in keys.iter().filter(|key| is_looked_for(key.state())) {
             let answers = ask_everywhere(self.zones.as_ref(), &key.record_name()).await;
-            observation.records.insert(key.selector.clone(), sighting(key, &answers));
+            let mut seen = sighting(key, &answers);
+            // A domain whose mail is refused has nothing to lose by a key that some resolver remembers as missing.
+            if signs && key.state().is_candidate() {
+                seen = confirmed(self.zones.as_ref(), key, seen).await;
+            }
+            observation.records.insert(key.selector.clone(), seen);
         }
         let (registry, letters, name) = (self.registry.clone(), self.letters.clone(), domain.clone());
         let now = self.clock.now();
         let moved = tokio::task::spawn_blocking(move || {
-            let policy = registry.domain_rules().policy;
-            let over = |key: &&DkimKey| key.state() == DkimState::Retiring && now >= key.changed() + policy.overlap;
+            let overlap =
+                registry.domain_rules().policy_of(registry.snapshot().domain(&name).map(AsRef::as_ref)).overlap;
+            let over = |key: &&DkimKey| key.state() == DkimState::Retiring && now >= key.changed() + overlap;
             for key in keys.iter().filter(over) {
                 if letters.waiting(&name, key.changed() + SEALING_SLACK) {
                     observation.letters_waiting.insert(key.selector.clone());
@@ -192,8 +163,63 @@ impl Steward {
             Err(_) => None,
         };
         change.iter().flat_map(|change| &change.events).for_each(emit);
+        if let Some(change) = &change {
+            self.disclose(change);
+        }
+        let wrote = self.write_slots(domain).await;
         self.plan_next(domain, change.is_none());
+        if wrote {
+            // What was just written can be seen at once.
+            self.due.lock().insert(domain.clone(), self.clock.now() + TICK);
+        }
         change
+    }
+
+    /// A key that cannot be published stays unpublished: that is the safe side, and it is told.
+    fn disclose(&self, change: &Change) {
+        let Some(disclosure) = &self.disclosure else { return };
+        for (domain, selector) in &change.disclosures {
+            let directory = self.registry.snapshot();
+            let Some(key) = directory.dkim_key(domain, selector) else { continue };
+            let pem = self.registry.retired_dkim_key(domain, selector).map_err(|error| error.to_string());
+            let done = pem.and_then(|pem| disclosure.publish(key, &pem).map_err(|error| error.to_string()));
+            let (state, detail) = match done {
+                Ok(()) => ("dkim-key-disclosed", "its private half was published".to_owned()),
+                Err(error) => ("dkim-disclosure-failed", format!("its private half was not published: {error}")),
+            };
+            emit(&Event::Gateway { state, detail: format!("retired DKIM key {}: {detail}", key.record_name()) });
+        }
+    }
+
+    /// Makes the operator's zone say what a delegated domain's keys need; was anything written? A record that stands as
+    /// it should is not touched.
+    async fn write_slots(&self, domain: &DomainName) -> bool {
+        let (Some(publisher), Some(delegation)) = (&self.publisher, self.registry.domain_rules().delegation) else {
+            return false;
+        };
+        let directory = self.registry.snapshot();
+        let Some(owned) = directory.domain(domain) else { return false };
+        let mut wrote = false;
+        for key in directory.dkim_keys(domain) {
+            let Some(name) = delegation::target(&key.selector, owned, &delegation.zone) else { continue };
+            let wanted = key.wants_record().then(|| key.record_value());
+            let answers = ask_everywhere(self.zones.as_ref(), &name).await;
+            let unwritten = self.written.lock().get(&name) != Some(&wanted);
+            if !slot_is_due(key, wanted.is_some(), &answers, unwritten) {
+                continue;
+            }
+            match publisher.set(&name, wanted.as_deref()).await {
+                Ok(()) => {
+                    wrote |= unwritten;
+                    self.written.lock().insert(name, wanted);
+                }
+                Err(error) => {
+                    let detail = format!("the record of {name} was not written: {error}");
+                    emit(&Event::Gateway { state: "dkim-publish-failed", detail });
+                }
+            }
+        }
+        wrote
     }
 
     /// Whose token is at every authoritative server has the domain.
@@ -236,6 +262,17 @@ impl Steward {
             _ => LONGEST,
         };
         self.due.lock().insert(domain.clone(), now + wait);
+    }
+}
+
+/// Must the operator's zone be changed for this key, by what its servers say of the slot's own name?
+fn slot_is_due(key: &DkimKey, wanted: bool, answers: &[Answer], unwritten: bool) -> bool {
+    match (wanted, sighting(key, answers)) {
+        (true, Sighting::Everywhere { .. }) => false,
+        (true, Sighting::Absent | Sighting::Different) => true,
+        // Written already: the zone's other servers are on their way.
+        (true, Sighting::Partly | Sighting::Unknown) => unwritten,
+        (false, _) => answers.iter().any(|answer| answer.values().next().is_some()),
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::tenants::sight::believed;
+use crate::zones::{Survey, ZonePrimary};
 use async_trait::async_trait;
-use waxseal_dns::{SeenRecord, Vantage};
+use waxseal_dns::{RecordType, Reply, SeenRecord, Vantage, VantageKind};
 use waxseal_keys::Algorithm;
 use waxseal_keys::sealing::KeyEncryptionKey;
 
@@ -18,6 +20,7 @@ const DAY: Duration = Duration::from_hours(24);
 struct Zone {
     servers: Mutex<[BTreeMap<String, Vec<String>>; 2]>,
     silent: Mutex<bool>,
+    forgetful: Mutex<bool>,
 }
 
 impl Zone {
@@ -44,6 +47,9 @@ fn records(texts: &[String], ttl: u32) -> Reply {
 
 #[async_trait]
 impl ZoneReader for Zone {
+    async fn primary(&self, _: &str) -> Result<ZonePrimary, Reply> {
+        Err(Reply::Refused)
+    }
     async fn survey(&self, name: &str, _: RecordType) -> Survey {
         let servers = self.servers.lock();
         let has = |server: usize| records(servers[server].get(name).map_or(&[], Vec::as_slice), 300);
@@ -51,8 +57,12 @@ impl ZoneReader for Zone {
         let answers = vec![answer(name, 0, has(0)), answer(name, 1, second)];
         Survey { zone: "acme.example".to_owned(), problem: None, answers }
     }
-    async fn resolve(&self, _: &str, _: RecordType) -> Vec<Answer> {
-        Vec::new()
+    async fn resolve(&self, name: &str, _: RecordType) -> Vec<Answer> {
+        // A resolver that asks the first server, or one that remembers that there was nothing.
+        let known = if *self.forgetful.lock() { None } else { self.servers.lock()[0].get(name).cloned() };
+        let mut answer = answer(name, 0, records(known.as_deref().unwrap_or_default(), 300));
+        answer.vantage.kind = VantageKind::Resolver;
+        vec![answer]
     }
 }
 
@@ -123,9 +133,14 @@ async fn a_key_lives_its_whole_life_by_what_the_servers_say() {
     let second = world.key("wax202705a");
     world.zone.publish(&[0, 1], &second);
     assert_eq!(world.look().await, ["wax202705a published"]);
+    *world.zone.forgetful.lock() = true;
+    world.clock.advance(DAY);
+    assert_eq!(world.look().await, [""; 0], "a resolver that does not see it begins the wait anew");
+    *world.zone.forgetful.lock() = false;
+    assert_eq!(world.look().await, [""; 0]);
     world.clock.advance(DAY);
     assert_eq!(world.look().await, ["wax202705a verified"]);
-    world.clock.advance(9 * DAY);
+    world.clock.advance(8 * DAY);
     assert_eq!(world.look().await, ["wax202705a active", "wax202611a retiring"]);
     *world.queue.0.lock() = true;
     world.clock.advance(60 * DAY);
@@ -224,6 +239,9 @@ struct Delegating(Zone);
 
 #[async_trait]
 impl ZoneReader for Delegating {
+    async fn primary(&self, _: &str) -> Result<ZonePrimary, Reply> {
+        Err(Reply::Refused)
+    }
     async fn survey(&self, name: &str, record_type: RecordType) -> Survey {
         let Some(selector) = name.strip_suffix("._domainkey.acme.example") else {
             return self.0.survey(name, record_type).await;
@@ -298,4 +316,137 @@ async fn a_domain_goes_to_the_tenant_whose_token_is_everywhere() {
     world.registry.add_domain(&fourth, "acme", "root").unwrap();
     world.registry.remove_tenant("acme", false, "root").unwrap();
     assert!(world.registry.snapshot().claimed_domains().is_empty());
+}
+
+/// What was published of retired keys, and what was written into the operator's zone.
+#[derive(Default)]
+struct Published(Mutex<Vec<String>>);
+
+impl Disclosure for Published {
+    fn publish(&self, key: &DkimKey, pem: &str) -> std::io::Result<()> {
+        let again = waxseal_keys::SigningKey::from_pem(pem.as_bytes()).unwrap();
+        assert_eq!(again.public_record_value(), key.public_key);
+        self.0.lock().push(key.selector.clone());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_retired_key_is_given_away_only_where_asked_and_once_its_record_is_gone() {
+    for asked in [false, true] {
+        let mut world = world();
+        let published = Arc::new(Published::default());
+        world.steward =
+            Steward::new(world.registry.clone(), world.zone.clone(), world.queue.clone(), world.clock.clone())
+                .disclosing(published.clone());
+        let rules = world.registry.domain_rules();
+        let policy = waxseal_keys::life::Policy { disclose_retired: asked, ..rules.policy };
+        world.registry.set_domain_rules(DomainRules { policy, ..rules });
+        let first = world.key("wax202611a");
+        world.zone.publish(&[0, 1], &first);
+        world.look().await;
+        let (second, _) =
+            world.registry.generate_dkim_key(&world.domain, Algorithm::Ed25519, Some("second"), "root").unwrap();
+        world.zone.publish(&[0, 1], &world.key(&second));
+        world.clock.advance(DAY);
+        world.registry.activate_dkim_key(&world.domain, &second, true, "root").unwrap();
+        world.look().await;
+        world.clock.advance(20 * DAY);
+        assert_eq!(world.look().await, ["wax202611a retired"]);
+        assert!(world.registry.retired_dkim_key(&world.domain, &second).is_err(), "never a key that signs");
+        world.look().await;
+        assert!(published.0.lock().is_empty(), "its record still stands");
+        for server in world.zone.servers.lock().iter_mut() {
+            server.remove(&first.record_name());
+        }
+        world.look().await;
+        world.look().await;
+        assert_eq!(published.0.lock().len(), usize::from(asked), "once, and only where asked");
+    }
+}
+
+#[async_trait]
+impl SlotPublisher for Zone {
+    async fn set(&self, name: &str, value: Option<&str>) -> Result<(), delegation::PublishError> {
+        for server in self.servers.lock().iter_mut() {
+            match value {
+                Some(value) => server.insert(name.to_owned(), vec![value.to_owned()]),
+                None => server.remove(name),
+            };
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn delegated_keys_take_turns_in_two_slots() {
+    let mut world = world();
+    let zone: DomainName = "dkim.relay.example".parse().unwrap();
+    let rules = world.registry.domain_rules();
+    let policy = waxseal_keys::life::Policy { rotate_every: 90 * DAY, notice: 3 * DAY, ..rules.policy };
+    let delegation = Some(delegation::Delegation { zone: zone.clone(), policy });
+    world.registry.set_domain_rules(DomainRules { delegation, ..rules });
+    world.domain = "shop.example".parse().unwrap();
+    world.registry.add_domain(&world.domain, "acme", "root").unwrap();
+    let owned = world.registry.snapshot().domain(&world.domain).unwrap().clone();
+    let zones = Arc::new(Aliases { zone: world.zone.clone(), owned: owned.clone(), target: zone.clone() });
+    world.steward = Steward::new(world.registry.clone(), zones, world.queue.clone(), world.clock.clone())
+        .publishing(world.zone.clone());
+    assert_eq!(world.look().await, [""; 0]);
+    let record = |slot: &str| {
+        let name = delegation::target(slot, &owned, &zone).unwrap();
+        world.zone.servers.lock()[0].get(&name).map(|values| values[0].clone())
+    };
+    assert_eq!(record("waxe1"), Some(world.key("waxe1").record_value()), "written without anybody's doing");
+    assert_eq!(world.look().await, ["waxe1 published", "waxe1 verified", "waxe1 active"]);
+    for (before, after, days) in [("waxe1", "waxe2", 86), ("waxe2", "waxe1", 35)] {
+        world.clock.advance(days * DAY);
+        assert_eq!(world.look().await, [format!("{after} generated")]);
+        assert_eq!(world.look().await, [format!("{after} published")]);
+        world.clock.advance(DAY);
+        assert_eq!(world.look().await, [format!("{after} verified")]);
+        world.clock.advance(3 * DAY);
+        assert_eq!(world.look().await, [format!("{after} active"), format!("{before} retiring")]);
+        assert!(record(before).is_some() && record(after).is_some());
+        world.clock.advance(20 * DAY);
+        assert_eq!(world.look().await, [format!("{before} retired")]);
+        assert_eq!(record(before), None, "the record of a retired key is taken away");
+        world.clock.advance(31 * DAY);
+        assert_eq!(world.look().await, [format!("{before} destroyed")]);
+    }
+    let spent = world.registry.generate_dkim_key(&world.domain, Algorithm::Ed25519, Some("waxe2"), "root");
+    assert!(spent.is_err(), "nobody takes a slot by hand");
+}
+
+/// A zone whose owner published the aliases of its slots.
+struct Aliases {
+    zone: Arc<Zone>,
+    owned: Arc<crate::tenants::TenantDomain>,
+    target: DomainName,
+}
+
+impl Aliases {
+    fn end(&self, name: &str) -> String {
+        let slot = name.strip_suffix(&format!("._domainkey.{}", self.owned.name));
+        slot.and_then(|slot| delegation::target(slot, &self.owned, &self.target)).unwrap_or_else(|| name.to_owned())
+    }
+}
+
+#[async_trait]
+impl ZoneReader for Aliases {
+    async fn primary(&self, _: &str) -> Result<ZonePrimary, Reply> {
+        Err(Reply::Refused)
+    }
+    async fn survey(&self, name: &str, record_type: RecordType) -> Survey {
+        let end = self.end(name);
+        if end == name {
+            return self.zone.survey(name, record_type).await;
+        }
+        let mut alias = answer(name, 7, Reply::Elsewhere);
+        alias.aliases = vec![end];
+        Survey { zone: "shop.example".to_owned(), problem: None, answers: vec![alias] }
+    }
+    async fn resolve(&self, name: &str, record_type: RecordType) -> Vec<Answer> {
+        self.zone.resolve(&self.end(name), record_type).await
+    }
 }

@@ -1,6 +1,8 @@
 //! Every operation of the registry, the walls between tenants, and a plain model to compare with.
 
+mod crashes;
 mod model;
+mod months;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -24,8 +24,11 @@ async fn serve() -> Response {
 }
 
 /// What each route does, in a sentence; a route that is not here is described by its path alone.
-const SENTENCES: [(&str, &str, &str); 23] = [
+const SENTENCES: [(&str, &str, &str); 26] = [
     ("GET", "/v1/queue", "Lists letters that wait, oldest first."),
+    ("GET", "/v1/queue/suspensions", "Lists deliveries that are suspended."),
+    ("POST", "/v1/queue:suspend", "Starts no attempt for a tenant, a domain or a site, for a while or until resumed."),
+    ("POST", "/v1/queue:resume", "Ends suspensions."),
     ("GET", "/v1/messages/{id}", "Shows a letter that waits."),
     ("GET", "/v1/messages/{id}/events", "Tells what happened to a letter and what happens next."),
     ("POST", "/v1/messages/{id}:retry", "Attempts a letter now."),

@@ -3,9 +3,9 @@
 use askama::Template;
 use axum::extract::State;
 use axum::routing::get;
+use waxseal_dns::check::Status;
 
 use super::caller::{Caller, Who};
-use super::domains::report::Standing;
 use super::language::fill;
 use super::page::{Layout, PageResult, show};
 use super::role::{Reach, Role};
@@ -132,7 +132,7 @@ fn domains(
         }
         let Ok(report) = state.rooms.checks.last(&domain.name) else { continue };
         for record in &report.records {
-            if !matches!(record.status, Standing::Ok | Standing::NotChecked | Standing::Stale) {
+            if !matches!(record.status, Status::Ok | Status::NotChecked | Status::Stale) {
                 let text = fill(words.bad_record, &[&domain.name, &record.name]);
                 matters.push(Matter { class: "bad", text, path: path.clone() });
             }

@@ -114,6 +114,7 @@ const fn wire_type(record_type: RecordType) -> WireType {
         RecordType::Ns => WireType::NS,
         RecordType::Ptr => WireType::PTR,
         RecordType::Tlsa => WireType::TLSA,
+        RecordType::Soa => WireType::SOA,
     }
 }
 
@@ -145,6 +146,7 @@ fn value(data: &RData) -> Option<String> {
         RData::PTR(target) => plain(&target.0),
         RData::A(address) => address.0.to_string(),
         RData::AAAA(address) => address.0.to_string(),
+        RData::SOA(soa) => plain(&soa.mname),
         RData::TLSA(tlsa) => tlsa.to_string().to_ascii_lowercase(),
         _ => return None,
     })

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use waxseal_dns::{Answer, RecordType, Reply, Vantage, VantageKind};
 
 use super::exchange::{Heard, Manner, Referral, ask};
-use super::{Survey, ZoneReader, ZoneServer};
+use super::{Survey, ZonePrimary, ZoneReader, ZoneServer};
 use crate::config::Dns;
 use crate::resolver::ResolverSetupError;
 
@@ -208,6 +208,27 @@ impl ZoneReader for HickoryZones {
         let ((zone, mut answers), resolved) = tokio::join!(from_zone, self.resolve(&name, record_type));
         answers.extend(resolved);
         Survey { zone: zone.apex, problem: zone.problem, answers }
+    }
+
+    async fn primary(&self, name: &str) -> Result<ZonePrimary, Reply> {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let zone = self.zone_of(&name).await;
+        // A referral on the way says that the name is in a zone further down than resolvers know.
+        let (zone, _) = self.ask_zone(zone, &name, RecordType::Txt).await;
+        let apex = zone.apex.clone();
+        let (zone, answers) = self.ask_zone(zone, &apex, RecordType::Soa).await;
+        if let Some(problem) = zone.problem {
+            return Err(problem);
+        }
+        let source = answers.iter().find_map(|answer| answer.values().next().map(str::to_owned));
+        let failure = || answers.first().map_or(Reply::Timeout, |answer| answer.reply.clone());
+        let source = source.ok_or_else(failure)?;
+        let known = zone.servers.iter().find(|server| server.vantage.name == source);
+        let address = match known {
+            Some(server) => Some(server.vantage.address),
+            None => self.addresses(&source).await.into_iter().find_map(|address| self.socket(address)),
+        };
+        Ok(ZonePrimary { zone: zone.apex, name: source, address })
     }
 
     async fn resolve(&self, name: &str, record_type: RecordType) -> Vec<Answer> {

@@ -13,6 +13,8 @@ mod check;
 mod exchange;
 mod finder;
 
+use std::net::SocketAddr;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use waxseal_dns::{Answer, RecordType, Reply, Vantage};
@@ -31,11 +33,25 @@ pub struct Survey {
     pub answers: Vec<Answer>,
 }
 
+/// A zone, and the server that its SOA record names as the source of its data (RFC 1035 §3.3.13).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZonePrimary {
+    /// The zone.
+    pub zone: String,
+    /// The server's name.
+    pub name: String,
+    /// Where it is asked; `None` where its name has no address: a hidden primary.
+    pub address: Option<SocketAddr>,
+}
+
 /// Asks zones' own servers and the configured resolvers. Everything that checks what is published goes through this.
 #[async_trait]
 pub trait ZoneReader: Send + Sync + 'static {
     /// Asks every server of the zone that holds `name`, and every configured resolver.
     async fn survey(&self, name: &str, record_type: RecordType) -> Survey;
+
+    /// The zone that holds `name`; a failure is the reply that ended the search.
+    async fn primary(&self, name: &str) -> Result<ZonePrimary, Reply>;
 
     /// Asks the configured resolvers only.
     async fn resolve(&self, name: &str, record_type: RecordType) -> Vec<Answer>;

@@ -276,6 +276,7 @@ class Waxseal(Rival):
 
     name = "waxseal"
     algorithms = ("rsa2048", "ed25519")
+    limits = "connections_per_ip = 1000"
 
     def __init__(self, folder, sink_port, log, binary):
         if not os.access(binary, os.X_OK):
@@ -297,7 +298,7 @@ tls = "none"
 [crypto]
 kek = "file:{self.folder}/kek"
 [limits]
-connections_per_ip = 1000
+{self.limits}
 [queue]
 reserve_free = "100MB"
 [dkim]

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use waxseal_tests::bind::{KEY_NAME, KEY_SECRET, Primary};
 use waxseal_tests::gateway::Gateway;
-use waxseal_tests::named::{KEY_NAME, KEY_SECRET, Named};
 use waxseal_tests::need::{self, Need};
 use waxseal_tests::setup::Setup;
 
@@ -46,7 +46,7 @@ fn records_are_published_checked_and_missed() {
     if !need::all(&[Need::Bind, Need::ZoneTools]) {
         return;
     }
-    let bind = Named::start("example");
+    let bind = Primary::start(&["example"]);
     let gateway = gateway(bind.address());
     let before = gateway.cli(&["domain", "check", DOMAIN, "--json"]);
     assert_eq!(before.code, 3, "{}", before.stderr);
@@ -69,12 +69,105 @@ fn records_are_published_checked_and_missed() {
     // What stands already is refused, and nothing is published twice.
     assert!(!bind.nsupdate(&records(&gateway, "nsupdate")).status.success());
 
+    for kind in ["rsa2048", "ed25519"] {
+        let keys = gateway.cli(&["dkim", "list", DOMAIN, "--json"]).ok().json();
+        let key = keys.as_array().unwrap().iter().find(|key| key["algorithm"] == kind).unwrap().clone();
+        gateway.wait_event("dkim.key.active", SOON, |event| event["selector"] == key["selector"]);
+    }
     let owner = finding(&report, "dkim:")["name"].as_str().unwrap().to_owned();
     assert!(bind.nsupdate(&format!("update delete {owner}. TXT\nsend\n")).status.success());
     assert_eq!(gateway.cli(&["domain", "check", DOMAIN]).code, 3);
     let event = gateway.wait_event("dns.check", SOON, |event| event["regression"] == true);
     assert_eq!((event["name"].as_str(), event["status"].as_str()), (Some(owner.as_str()), Some("missing")));
     assert_eq!(event["tenant"], "acme");
+    // What a check finds changes nothing of how mail is signed: only the keys' own life does.
+    let keys = gateway.cli(&["dkim", "list", DOMAIN, "--json"]).ok().json();
+    let states = keys.as_array().unwrap().iter().map(|key| key["state"].as_str().unwrap());
+    assert!(states.clone().all(|state| state == "active"), "{keys:#}");
+
+    // A saved check replays to the same report, with nobody asked.
+    let file = gateway.folder().join("saved.json");
+    let saved = gateway.cli(&["domain", "check", DOMAIN, "--json", "--save", &file.display().to_string()]);
+    drop(bind);
+    let replayed = Command::new(waxseal_tests::gateway::binary())
+        .args(["domain", "check", "--json", "--fixture"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!((saved.code, replayed.status.code()), (3, Some(3)));
+    assert_eq!(saved.stdout, String::from_utf8_lossy(&replayed.stdout));
+}
+
+/// Commands of nsupdate that publish these records, each change by itself: they may lie in several zones.
+fn additions(document: &Value) -> String {
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
+    let line = |row: &Value| {
+        let (kind, value) = (text(row, "type"), text(row, "value"));
+        let value = match kind.as_str() {
+            "TXT" => format!("\"{value}\""),
+            "A" | "AAAA" => value,
+            _ => format!("{value}."),
+        };
+        format!("update add {}. 60 {kind} {value}\nsend\n", text(row, "owner"))
+    };
+    document["records"].as_array().unwrap().iter().filter(|row| row["purpose"] != "dkim-key").map(line).collect()
+}
+
+#[test]
+fn return_paths_and_the_operators_names_are_checked() {
+    if !need::all(&[Need::Bind, Need::ZoneTools]) {
+        return;
+    }
+    for alias in [true, false] {
+        let bind = Primary::start(&["example", "2.0.192.in-addr.arpa"]);
+        let mut setup = Setup::new();
+        setup.set("dns", "servers", format!("[\"{}\"]", bind.address()));
+        setup.set("dkim", "algorithms", "[\"ed25519\"]").set("records", "tls_reports", "\"mailto:tls@relay.example\"");
+        if alias {
+            setup.set("records", "return_path_host", "\"bounce.relay.example\"");
+        }
+        setup.tables("\n[[egress]]\nname = \"a\"\naddress = \"192.0.2.10\"\nehlo = \"out1.relay.example\"\n");
+        let gateway = setup.start();
+        let file = gateway.folder().join("tenants.toml");
+        let text = format!(
+            "[[tenant]]\nname = \"acme\"\ndomains = [\"{DOMAIN}\"]\npolicy = {{ return_path = \"bounce.{DOMAIN}\" }}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        gateway.cli(&["tenant", "apply", "-f", &file.display().to_string()]).ok();
+        let of = |report: &Value, id: &str| finding(report, id)["status"].as_str().unwrap().to_owned();
+        let check = |code: i32| {
+            let checked = gateway.cli(&["domain", "check", DOMAIN, "--json"]);
+            assert_eq!(checked.code, code, "{}", checked.stdout);
+            checked.json()
+        };
+        let own: &[&str] = if alias { &["return-path"] } else { &["return-path-mx", "return-path-spf"] };
+        let theirs: &[&str] = if alias { &["operator-mx", "operator-spf:"] } else { &[] };
+        let before = check(3);
+        for id in [own, theirs, &["ptr:", "address:", "tls-reports"]].concat() {
+            assert_eq!(of(&before, id), "missing", "{id}");
+        }
+        // BIND takes no MX whose host it does not know.
+        assert!(bind.nsupdate("update add mx1.relay.example. 60 A 192.0.2.1\nsend\n").status.success());
+        // The owner's part by the format for it, keys included; the operator's as he would type it.
+        let update = bind.nsupdate(&records(&gateway, "nsupdate"));
+        assert!(update.status.success(), "{}", String::from_utf8_lossy(&update.stderr));
+        let operators = gateway.cli(&["domain", "records", DOMAIN, "--operators", "--format", "json"]).ok().json();
+        let update = bind.nsupdate(&additions(&operators));
+        assert!(update.status.success(), "{}", String::from_utf8_lossy(&update.stderr));
+        let good = check(0);
+        for id in [own, theirs, &["ptr:", "address:", "tls-reports", "google:names", "microsoft:spf"]].concat() {
+            assert_eq!(of(&good, id), "ok", "{id}");
+        }
+        // Each that is deleted is noticed, as the one that it is.
+        for (name, kind, id) in [
+            ("10.2.0.192.in-addr.arpa", "PTR", "ptr:"),
+            ("out1.relay.example", "A", "address:"),
+            ("bounce.acme.example", if alias { "CNAME" } else { "MX" }, own[0]),
+        ] {
+            assert!(bind.nsupdate(&format!("update delete {name}. {kind}\nsend\n")).status.success());
+            assert_eq!(of(&check(3), id), "missing", "{id}");
+        }
+    }
 }
 
 #[test]
@@ -82,20 +175,23 @@ fn records_are_published_by_a_signed_update() {
     if !need::all(&[Need::Bind, Need::ZoneTools]) {
         return;
     }
-    let bind = Named::start("example");
+    let bind = Primary::start(&["example"]);
     let gateway = gateway(bind.address());
     let secret = gateway.folder().join("tsig");
     std::fs::write(&secret, KEY_SECRET).unwrap();
-    let (server, secret) = (bind.address().to_string(), format!("file:{}", secret.display()));
+    let secret = format!("file:{}", secret.display());
     let publish = |more: &[&str]| {
-        let mut words = vec!["domain", "publish", DOMAIN, "--provider", "rfc2136", "--zone", "example", "--server"];
-        words.extend([server.as_str(), "--key-name", KEY_NAME, "--secret", secret.as_str()]);
+        // Zone and primary server are found by the SOA record.
+        let mut words = vec!["domain", "publish", DOMAIN, "--provider", "rfc2136", "--key-name", KEY_NAME];
+        words.extend(["--secret", secret.as_str()]);
         words.extend(more);
         gateway.cli(&words)
     };
     let plan = publish(&["--plan", "--json"]).ok().json();
     assert!(plan["changes"].as_array().unwrap().iter().all(|change| change["action"] == "add"), "{plan:#}");
     assert_eq!(gateway.cli(&["domain", "check", DOMAIN]).code, 3, "a plan changes nothing");
+    let elsewhere = publish(&["--zone", "other.example", "--server", &bind.address().to_string()]);
+    assert_eq!(elsewhere.code, 2, "{}", elsewhere.stderr);
     publish(&[]).ok();
     let checked = gateway.cli(&["domain", "check", DOMAIN]);
     assert_eq!(checked.code, 0, "{}", checked.stdout);
@@ -167,7 +263,7 @@ fn zone_files_are_loaded_by_bind() {
     if !need::all(&[Need::Bind, Need::ZoneTools]) {
         return;
     }
-    let bind = Named::start("example");
+    let bind = Primary::start(&["example"]);
     let gateway = gateway(bind.address());
     for format in ["bind", "cloudflare"] {
         let zone = format!(

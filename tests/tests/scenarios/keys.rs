@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde_json::Value;
+use waxseal_tests::bind::Primary;
 use waxseal_tests::gateway::{Gateway, Tenant};
 use waxseal_tests::need::{self, Need};
 use waxseal_tests::peers;
-use waxseal_tests::primary::Primary;
 use waxseal_tests::receiver::Receiver;
 use waxseal_tests::setup::{Setup, free_port};
 
@@ -23,7 +23,7 @@ struct Year {
     gateway: Gateway,
     tenant: Tenant,
     receiver: Receiver,
-    servers: [Primary; 2],
+    servers: Vec<Primary>,
     arrived: usize,
 }
 
@@ -52,7 +52,7 @@ fn year() -> Option<Year> {
     let credential = gateway.cli(&["credential", "new", "--tenant", "acme", "--json"]).ok().json();
     let text = |key: &str| credential[key].as_str().unwrap().to_owned();
     let tenant = Tenant { name: "acme".into(), user: text("user"), secret: text("secret"), records: Vec::new() };
-    Some(Year { gateway, tenant, receiver, servers, arrived: 0 })
+    Some(Year { gateway, tenant, receiver, servers: servers.into(), arrived: 0 })
 }
 
 impl Year {
@@ -252,4 +252,48 @@ fn a_domain_is_of_the_tenant_that_can_publish_its_token() {
     let rows = domains.as_array().unwrap();
     assert_eq!((rows.len(), &rows[0]["tenant"], &rows[0]["proof"]), (1, &"owner".into(), &"shown".into()), "{domains}");
     assert_eq!(gateway.cli(&["domain", "add", ZONE, "--tenant", "squatter"]).code, 5);
+}
+
+#[test]
+fn delegated_keys_are_published_by_the_gateway_itself() {
+    if !need::all(&[Need::Bind, Need::Dkimpy, Need::FakeTime]) {
+        return;
+    }
+    let server = Primary::resolving(&[ZONE, "dkim.relay.example"]);
+    let receiver = Receiver::start().unwrap();
+    let mut setup = Setup::new();
+    let address = format!("\"{}\"", server.address());
+    setup.set("dns", "servers", format!("[{address}]")).set("dkim", "delegation", "\"dkim.relay.example\"");
+    setup.set("dkim", "delegation_server", address).set("dkim", "delegation_key", "\"env:WAXSEAL_TEST_TSIG\"");
+    setup.route_all(receiver.address());
+    let mut gateway = setup.prepare();
+    gateway.fake_clock();
+    gateway.variable("WAXSEAL_TEST_TSIG", &server.key());
+    gateway.start();
+    gateway.cli(&["tenant", "add", "acme"]).ok();
+    gateway.cli(&["domain", "add", ZONE, "--tenant", "acme"]).ok();
+    let credential = gateway.cli(&["credential", "new", "--tenant", "acme", "--json"]).ok().json();
+    let text = |key: &str| credential[key].as_str().unwrap().to_owned();
+    let tenant = Tenant { name: "acme".into(), user: text("user"), secret: text("secret"), records: Vec::new() };
+    // The admin publishes once, and never thinks of it again.
+    let records = gateway.cli(&["domain", "records", ZONE, "--format", "json"]).ok().json();
+    let all = records.as_array().or_else(|| records["records"].as_array()).unwrap();
+    let aliases: Vec<String> = all
+        .iter()
+        .filter(|record| record["type"] == "CNAME")
+        .map(|record| {
+            format!(
+                "add {}. 60 CNAME {}.",
+                record["fqdn"].as_str().unwrap().trim_end_matches('.'),
+                record["value"].as_str().unwrap().trim_end_matches('.')
+            )
+        })
+        .collect();
+    assert_eq!(aliases.len(), 4, "two slots for each of two lines: {records}");
+    server.update(ZONE, &aliases);
+    let mut year = Year { gateway, tenant, receiver, servers: Vec::new(), arrived: 0 };
+    year.servers.push(server);
+    let slots = |number: &str| vec![format!("wax{number}"), format!("waxe{number}")];
+    year.wait("active", &slots("1"));
+    assert_eq!(year.send("the first"), slots("1"));
 }

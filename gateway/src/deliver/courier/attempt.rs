@@ -126,10 +126,13 @@ impl Attempt<'_> {
         (plan, host): (&Plan, &PlannedHost),
     ) -> Next {
         let evidence = plan.evidence(host);
+        let limit = self.parts.limits(&plan.rules).connections;
         loop {
             let undecided = self.undecided();
+            let place = self.courier.pool.make_room(&key.lane, limit).await;
             match approach.connect(target).await {
                 Ok(mut link) => {
+                    link.place = Some(place);
                     self.count_session(plan, host, link.tls_failure.as_ref(), link.address, approach.source);
                     link.note = join(&link.note, &evidence);
                     match self.use_link(link, key, per_link).await {

@@ -15,8 +15,10 @@ pub struct RouteExplanation {
     pub address: Mailbox,
     /// Its domain.
     pub domain: DomainName,
-    /// The destination's key: what limits and turns are counted by.
+    /// The destination's key: recipients that share it share a transaction.
     pub destination: String,
+    /// The site: what limits and turns are counted by.
+    pub site: String,
     /// The route, `host:port`, if one matches.
     pub route: Option<String>,
     /// The MX hosts, best first.
@@ -47,6 +49,7 @@ impl RouteExplanation {
             address: address.clone(),
             domain: address.domain().clone(),
             destination: destination.key.clone(),
+            site: destination.lane().to_owned(),
             route,
             mx: Vec::new(),
             targets: Vec::new(),

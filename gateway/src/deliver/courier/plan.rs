@@ -37,6 +37,8 @@ pub(super) struct Plan {
     pub(super) hosts: Vec<PlannedHost>,
     /// The name of the set of hosts.
     site: String,
+    /// The site that limits are counted by.
+    lane: std::sync::Arc<str>,
 }
 
 /// What the message and its sender ask for.
@@ -62,7 +64,7 @@ impl Plan {
     pub(super) fn pool_key(&self, egress: Option<String>) -> PoolKey {
         let mut rulings: Vec<_> = self.hosts.iter().map(|host| (host.name.clone(), host.ruling.clone())).collect();
         rulings.sort_by(|a, b| a.0.cmp(&b.0));
-        PoolKey { site: self.site.clone(), rulings: rulings.into(), egress }
+        PoolKey { lane: self.lane.clone(), site: self.site.clone(), rulings: rulings.into(), egress }
     }
 
     pub(super) fn host(&self, name: &str) -> Option<&PlannedHost> {
@@ -95,7 +97,7 @@ impl Courier {
         match &to.kind {
             DestinationKind::Mx(domain) => self.plan_by_mx(parts, to, domain, asked).await,
             DestinationKind::Route { host, port, tls } => {
-                let rules = parts.site(to, &self.known_hosts(to));
+                let rules = parts.rules(to, &self.known_hosts(to));
                 let wishes = Wishes { route: *tls, ..parts.wishes(rules, asked) };
                 let literal = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
                 let host: Option<DomainName> =
@@ -109,7 +111,8 @@ impl Courier {
                 let site = format!("route/{name}:{port}");
                 let ruling = decide(&wishes, StsFact::Nothing, &dane.fact);
                 let host = PlannedHost { name, sts: StsFact::Nothing, dane, ruling };
-                Ok(Plan { mx: Vec::new(), rules, sts: Finding::Nothing, hosts: vec![host], site })
+                let lane = to.lane().into();
+                Ok(Plan { mx: Vec::new(), rules, sts: Finding::Nothing, hosts: vec![host], site, lane })
             }
         }
     }
@@ -125,9 +128,9 @@ impl Courier {
             targets::mx_hosts(&*self.resolver, domain, &parts.surroundings),
             self.sts_policy(parts, domain)
         );
-        let MxSet { hosts: mx, secure } = set?;
-        let names = self.remember_hosts(domain, &mx);
-        let rules = parts.site(to, &names);
+        let MxSet { hosts: mx, names, secure } = set?;
+        let names = self.remember_hosts(domain, names);
+        let rules = parts.rules(to, &names);
         let wishes = parts.wishes(rules, asked);
         let hosts = join_all(mx.iter().map(async |host| {
             let name = &host.name;
@@ -140,10 +143,10 @@ impl Courier {
             PlannedHost { name: name.to_string(), sts: fact, ruling: decide(&wishes, fact, &dane.fact), dane }
         }));
         let hosts = hosts.await;
-        let mut sorted: Vec<&str> = mx.iter().map(|host| host.name.as_str()).collect();
-        sorted.sort_unstable();
-        let site = format!("mx/{}", sorted.join(","));
-        Ok(Plan { mx, rules, sts, hosts, site })
+        let site = site_name(&names);
+        // Known by now, whatever the scheduler knew when it lined the letter up.
+        let lane = self.destination(domain).lane().into();
+        Ok(Plan { mx, rules, sts, hosts, site, lane })
     }
 
     async fn sts_policy(&self, parts: &Parts, domain: &DomainName) -> Finding {
@@ -183,6 +186,12 @@ impl Courier {
             surroundings: &parts.surroundings,
         })
     }
+}
+
+/// The name of a sorted set of MX hosts: domains with the same hosts are one site.
+pub(super) fn site_name(hosts: &[DomainName]) -> String {
+    let names: Vec<&str> = hosts.iter().map(DomainName::as_str).collect();
+    format!("mx/{}", names.join(","))
 }
 
 /// TLS cannot be set up here: nothing can be fetched, but what is remembered holds.

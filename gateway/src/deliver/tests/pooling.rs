@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::server::{Script, Server, StartTls};
 use super::{courier, courier_for, deliver_one, delivery, name, transaction, with};
 use crate::config::{Delivery, DomainPattern, Route, Site};
+use crate::deliver::shaping::built_in_sites;
 use crate::deliver::{Courier, Dialer, Stream, TcpDialer};
 use crate::resolver::StaticResolver;
 use crate::sign::TlsLevel;
@@ -53,6 +54,8 @@ async fn idle_links_end_after_fifteen_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_link_serves_only_so_many_letters() {
     let site = Site {
+        name: "there".into(),
+        together: true,
         match_mx: vec![DomainPattern::Below("there.example".parse().unwrap())],
         match_domain: Vec::new(),
         connections: Some(3),
@@ -62,8 +65,13 @@ async fn a_link_serves_only_so_many_letters() {
     };
     let server = Server::new(vec![Script::default()]);
     let courier = courier_for(Delivery { sites: vec![site], ..delivery() }, &[Arc::clone(&server)], 64 * 1024);
-    let destination = courier.destination(&"there.example".parse().unwrap());
-    assert_eq!(courier.limits_for(&destination).connections, 10, "its MX hosts are not known yet");
+    let domain = "there.example".parse().unwrap();
+    let destination = courier.destination(&domain);
+    assert_eq!((destination.lane(), &destination.site), ("there.example", &None));
+    assert_eq!(courier.limits_for(&destination).connections, 1, "its MX hosts are not known yet");
+    let destination = courier.locate(&domain).await;
+    assert_eq!(destination.lane(), "group/there");
+    assert_eq!(courier.destination(&domain), destination, "known from now on");
     for _ in 0..4 {
         deliver_one(&courier).await;
     }
@@ -82,6 +90,8 @@ fn routed() -> Delivery {
             route(DomainPattern::Exact("partner.example".parse().unwrap()), "127.0.0.1", Some(TlsLevel::Require)),
         ],
         sites: vec![Site {
+            name: "slow.test".into(),
+            together: true,
             match_mx: Vec::new(),
             match_domain: vec![exact],
             connections: Some(1),
@@ -91,6 +101,20 @@ fn routed() -> Delivery {
         }],
         ..delivery()
     }
+}
+
+/// Two TLS levels cannot share a link, and the site allows one connection: the idle one is closed first.
+#[tokio::test(start_paused = true)]
+async fn an_idle_link_of_another_policy_counts_against_the_sites_limit() {
+    let server = Server::new(vec![with(|s| s.starttls = StartTls::Works)]);
+    server.certify("mx1.there.example");
+    let courier =
+        courier_for(Delivery { connections_per_destination: 1, ..delivery() }, &[Arc::clone(&server)], 64 * 1024);
+    deliver_one(&courier).await;
+    let mut stricter = transaction(&courier, &["ann@there.example"]);
+    stricter.tls = TlsLevel::Require;
+    assert_eq!(name(&courier.deliver(&stricter).await[0]), "delivered");
+    assert_eq!((server.connections(), courier.idle_connections()), (2, 1));
 }
 
 #[tokio::test]
@@ -117,6 +141,51 @@ async fn destinations_follow_routes_and_sites() {
     let null = courier.explain(&"x@null.example".parse().unwrap()).await;
     let problem = serde_json::to_value(null).unwrap()["problem"].clone();
     assert_eq!((problem["status"].as_str(), problem["permanent"].as_bool()), (Some("5.1.10"), Some(true)));
+}
+
+/// Domains with the same MX hosts are one site, in whatever order DNS tells them; a group is one whatever its hosts.
+#[tokio::test]
+async fn destinations_are_grouped_by_their_mx_hosts() {
+    let mut dns = StaticResolver::new();
+    for host in ["mx1.shared.example", "mx2.shared.example"] {
+        for domain in ["a.example", "b.example"] {
+            dns = dns.with_mx(domain, 10, host);
+        }
+    }
+    for n in 0..9 {
+        dns = dns.with_mx("many.example", 10, &format!("mx{n}.many.example"));
+    }
+    dns = dns.with_mx("gmail.example", 5, "gmail-smtp-in.l.google.com");
+    dns = dns.with_mx("workspace.example", 1, "aspmx.l.google.com").with_mx("null.example", 0, ".");
+    dns = dns.with_mx("mine.example", 1, "aspmx.l.google.com").with_mx("c.example", 10, "mx1.shared.example");
+    let site = |name: &str, together, connections| Site {
+        name: name.into(),
+        together,
+        match_mx: Vec::new(),
+        match_domain: vec![DomainPattern::Exact("mine.example".parse().unwrap())],
+        connections: Some(connections),
+        messages_per_connection: None,
+        rate: None,
+        tls: None,
+    };
+    let sites = [vec![site("mine", false, 2)], built_in_sites()].concat();
+    let courier =
+        Courier::of_parts(Delivery { sites, ..delivery() }, Vec::new(), 25, Arc::new(dns), Arc::new(TcpDialer));
+    let lane = async |domain: &str| courier.locate(&domain.parse().unwrap()).await.lane().to_owned();
+    assert_eq!(lane("a.example").await, "mx/mx1.shared.example,mx2.shared.example");
+    assert_eq!(lane("a.example").await, lane("b.example").await);
+    assert_eq!(lane("c.example").await, "mx/mx1.shared.example");
+    let many = lane("many.example").await;
+    assert_eq!(many.split(',').count(), 9, "all hosts name the site, not the five that chance tries: {many}");
+    assert_eq!(
+        (lane("gmail.example").await, lane("workspace.example").await),
+        ("group/google".into(), "group/google".into())
+    );
+    assert_eq!(lane("mine.example").await, "mx/aspmx.l.google.com (mine)");
+    assert_eq!(lane("null.example").await, "null.example", "without hosts there is no site");
+    let limits = |domain: &str| courier.limits_for(&courier.destination(&domain.parse().unwrap()));
+    assert_eq!((limits("gmail.example").connections, limits("gmail.example").messages_per_connection), (10, 50));
+    assert_eq!(limits("mine.example").connections, 2, "the operator's word goes first");
 }
 
 /// Counts what would be system calls.

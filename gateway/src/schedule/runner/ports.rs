@@ -8,8 +8,12 @@ use super::{
 /// What delivers. Implemented by `deliver::Courier`; a pretend one serves tests.
 #[async_trait]
 pub trait Delivery: Send + Sync + 'static {
-    /// Where mail for a domain goes.
+    /// Where mail for a domain goes, as far as it is known without waiting.
     fn destination(&self, domain: &DomainName) -> Destination;
+    /// The same with its site; without one if it cannot be found out.
+    async fn locate(&self, domain: &DomainName) -> Destination {
+        self.destination(domain)
+    }
     /// What that destination may be asked.
     fn limits(&self, destination: &Destination) -> DestinationLimits;
     /// One attempt; an outcome for each recipient, in order.

@@ -4,7 +4,8 @@ use super::{
     Arc, Destination, Evidence, LetterRecord, Outcome, RecipientState, ReversePath, Scheduler, Settlement, StoreError,
     Timestamp, Transaction, Transition, emit, never_asked, report, turns,
 };
-use crate::observe::Event;
+use crate::deliver::shaping::asks_for_less;
+use crate::observe::{Event, metrics};
 use crate::schedule::board::{Job, LaneKey, Share, Turn};
 
 /// Recipients of one job that share a transaction, and that have each their own: what one worker does between turns.
@@ -26,10 +27,10 @@ impl Scheduler {
             let transactions = if alone { part.len() } else { 1 };
             let cost = turns::cost(transactions, record.size * transactions as u64);
             let share = Share { tenant: record.tenant, stream: record.options.stream, cost };
-            let job = Job { id: record.id, recipients: part.to_vec() };
-            let start = self.board.lock().enqueue(job, to, share, now, || self.delivery.limits(to));
+            let job = Job { id: record.id, recipients: part.to_vec(), share };
+            let start = self.board.lock().enqueue(job, to, now, || self.delivery.limits(to));
             if start {
-                self.start_worker(to.key.as_str().into());
+                self.start_worker(to.lane().into());
             }
         }
     }
@@ -70,8 +71,17 @@ impl Scheduler {
         self.board.lock().done(job.id, &changed);
         let first = recipients.first().and_then(|at| record.envelope.recipients.get(*at as usize));
         let Some(first) = first else { return };
-        // Where mail goes may have been configured anew while the job waited.
-        let destination = self.delivery.destination(first.address.domain());
+        let destination = self.delivery.locate(first.address.domain()).await;
+        if destination.lane() != lane {
+            let job = Job { recipients, ..job };
+            return self.relocate(lane, job, &destination);
+        }
+        if recipients.iter().any(|at| self.suspended(&record, *at as usize, self.clock.now()).is_some()) {
+            // All of a job are one tenant's and go to one destination, but on a route their domains may differ: those
+            // that are not suspended are lined up anew.
+            self.step_aside(lane, &record, &recipients);
+            return self.advance(&record);
+        }
         let message = match self.store.message(job.id).await {
             Ok(message) => message,
             Err(error) => return self.unreadable(&record, &recipients, &error).await,
@@ -82,11 +92,43 @@ impl Scheduler {
             let results = self.delivery.deliver(&transaction).await;
             outcomes.extend(group.into_iter().zip(results));
         }
-        let dead = never_asked(&outcomes);
+        let dead = never_asked(&outcomes).filter(|_| destination.shares_hosts());
+        self.learn(lane, &outcomes);
         self.conclude(&record, outcomes, Some(&message)).await;
-        match dead {
-            Some(evidence) => self.destination_failed(lane, &evidence).await,
-            None => self.board.lock().reachable(lane),
+        if let Some(evidence) = dead {
+            self.destination_failed(lane, &evidence).await;
+        }
+    }
+
+    /// The job's site became known while it waited, or was configured anew. What waits in a lane of one domain, whose
+    /// site was not known, goes along.
+    fn relocate(self: &Arc<Self>, from: &str, job: Job, to: &Destination) {
+        let now = self.clock.now();
+        let all = from == to.key;
+        let start = self.board.lock().relocate((from, all), job, to, now, || self.delivery.limits(to));
+        if start {
+            self.start_worker(to.lane().into());
+        }
+    }
+
+    /// What an attempt says of the site.
+    fn learn(&self, lane: &str, outcomes: &[(u32, Outcome)]) {
+        let now = self.clock.now();
+        if let Some((began, said)) = asks_for_less(outcomes) {
+            let view = self.board.lock().asked_for_less(lane, began, now, said.clone());
+            metrics::slow_down(&said.by);
+            if let Some(view) = view {
+                emit(&Event::SiteSlowed {
+                    site: lane.to_owned(),
+                    by: said.by,
+                    said: said.text,
+                    connections: view.connections,
+                    rate: view.rate,
+                });
+            }
+        } else if never_asked(outcomes).is_none() {
+            let took = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Delivered(_)));
+            self.board.lock().reachable(lane, took);
         }
     }
 

@@ -27,6 +27,8 @@ pub enum Namespace {
     SpentSelector = 8,
     /// Claims to domains that are not proved yet, by domain and tenant number.
     DomainClaim = 9,
+    /// Deliveries that are suspended; one record.
+    Suspension = 10,
     /// People who may enter the pages, by account id.
     Account = 20,
     /// Browser sessions, by the digest of their cookie.

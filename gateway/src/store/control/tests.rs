@@ -115,7 +115,7 @@ fn dead() -> DiskError {
 }
 
 #[derive(Clone, Default)]
-struct PretendDisk(Arc<Mutex<World>>);
+pub(crate) struct PretendDisk(Arc<Mutex<World>>);
 
 impl PretendDisk {
     fn step(&self, act: impl FnOnce(&mut World)) -> Result<(), DiskError> {
@@ -241,7 +241,7 @@ fn text(of: &[(&str, &str)]) -> Contents {
 }
 
 /// Runs `act` with a cut at every step and every kind of luck; `check` gets the disk and whether `act` answered.
-fn at_every_cut(
+pub(crate) fn at_every_cut(
     prepare: impl Fn(&PretendDisk),
     act: impl Fn(&PretendDisk) -> bool,
     check: impl Fn(&PretendDisk, bool, &str),

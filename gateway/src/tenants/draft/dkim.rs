@@ -10,6 +10,7 @@ use super::{Draft, KeySource, key_name};
 use crate::message::DomainName;
 use crate::observe::Event;
 use crate::store::control::Namespace;
+use crate::tenants::delegation;
 use crate::tenants::dkim_key::{DkimMove, KeyEntry};
 use crate::tenants::error::RegistryError;
 
@@ -26,14 +27,42 @@ fn letters(mut number: usize) -> String {
     letters.iter().rev().copied().map(char::from).collect()
 }
 
+/// Where a new key's record can lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// In the domain's own zone: its key records are not delegated.
+    Own,
+    /// In this slot.
+    Slot(&'static str),
+    /// Both slots hold keys that letters may still need.
+    None,
+}
+
 impl Draft<'_> {
     fn key(&self, domain: &DomainName, selector: &str) -> Result<Arc<KeyEntry>, RegistryError> {
         let found = self.directory.key_entry(domain, &selector.to_ascii_lowercase()).cloned();
         found.ok_or_else(|| RegistryError::NoKey { domain: domain.clone(), selector: selector.to_owned() })
     }
 
-    /// A selector that tells when the key was made and was never used with the domain.
-    fn fresh_selector(&self, domain: &DomainName) -> String {
+    fn room(&self, domain: &DomainName, line: Line) -> Room {
+        let owned = self.directory.domain(domain).filter(|domain| domain.delegated.is_some());
+        if owned.is_none() || self.delegation.is_none() {
+            return Room::Own;
+        }
+        let policy = self.policy(domain);
+        let free = |slot: &&str| {
+            let held = self.directory.dkim_key(domain, slot);
+            delegation::is_free(held, self.now.into(), policy) && !self.planned.contains(*slot)
+        };
+        delegation::slots(line).into_iter().find(free).map_or(Room::None, Room::Slot)
+    }
+
+    /// A selector that tells when the key was made and was never used with the domain; or a free slot of a delegated
+    /// one.
+    fn fresh_selector(&self, domain: &DomainName, line: Line) -> String {
+        if let Room::Slot(slot) = self.room(domain, line) {
+            return slot.to_owned();
+        }
         let today = self.now.to_rfc3339();
         let name = |number| format!("wax{}{}{}", &today[..4], &today[5..7], letters(number));
         let mut names = (0..).map(name).filter(|name| !self.directory.selector_is_spent(domain, name));
@@ -54,17 +83,26 @@ impl Draft<'_> {
         if !selector.split('.').all(label) || format!("{selector}._domainkey.{domain}").parse::<DomainName>().is_err() {
             return Err(bad());
         }
-        if self.directory.selector_is_spent(domain, &selector) {
+        if delegation::is_slot(&selector) || self.directory.selector_is_spent(domain, &selector) {
             return Err(RegistryError::SelectorSpent { domain: domain.clone(), selector });
         }
         Ok(selector)
     }
 
-    fn choose_selector(&self, domain: &DomainName, selector: Option<&str>) -> Result<String, RegistryError> {
+    fn policy(&self, domain: &DomainName) -> &life::Policy {
+        self.rules.policy_of(self.directory.domain(domain).map(AsRef::as_ref))
+    }
+
+    fn choose_selector(
+        &self,
+        domain: &DomainName,
+        line: Line,
+        selector: Option<&str>,
+    ) -> Result<String, RegistryError> {
         if self.directory.domain(domain).is_none() {
             return Err(RegistryError::NoDomain(domain.clone()));
         }
-        selector.map_or_else(|| Ok(self.fresh_selector(domain)), |selector| self.check_selector(domain, selector))
+        selector.map_or_else(|| Ok(self.fresh_selector(domain, line)), |selector| self.check_selector(domain, selector))
     }
 
     /// Makes a key in state generated; returns its selector.
@@ -74,12 +112,13 @@ impl Draft<'_> {
         algorithm: Algorithm,
         selector: Option<&str>,
     ) -> Result<String, RegistryError> {
-        let selector = self.choose_selector(domain, selector)?;
-        match self.keys.take(algorithm)? {
-            Some(key) => self.add_key(domain, &selector, &key)?,
-            None => {
-                self.directory.spent_selectors.insert((domain.clone(), selector.clone()));
-            }
+        let line = if algorithm == Algorithm::Ed25519 { Line::Ed25519 } else { Line::Rsa };
+        let selector = self.choose_selector(domain, line, selector)?;
+        if let Some(key) = self.keys.take(algorithm)? {
+            self.add_key(domain, &selector, &key)?;
+        } else {
+            self.directory.spent_selectors.insert((domain.clone(), selector.clone()));
+            self.planned.insert(selector.clone());
         }
         self.say(format!("generated DKIM key {selector} ({algorithm}) of {domain}"));
         self.announce_key(domain, &selector, Stage::Generated, "made");
@@ -93,7 +132,7 @@ impl Draft<'_> {
         selector: &str,
         key: &SigningKey,
     ) -> Result<(), RegistryError> {
-        let selector = self.choose_selector(domain, Some(selector))?;
+        let selector = self.choose_selector(domain, Line::Rsa, Some(selector))?;
         self.add_key(domain, &selector, key)?;
         self.say(format!("imported DKIM key {selector} ({}) of {domain}", key.kind()));
         self.announce_key(domain, &selector, Stage::Generated, "imported");
@@ -150,7 +189,10 @@ impl Draft<'_> {
                 Effect::RecordBack { selector } => {
                     self.record_event(domain, &selector, "dkim-record-back", "its record is everywhere again");
                 }
-                Effect::Disclose { selector } => self.disclosures.push((domain.clone(), selector)),
+                Effect::Disclose { selector } => {
+                    self.say(format!("DKIM key {selector} of {domain}: its private half is given to be published"));
+                    self.disclosures.push((domain.clone(), selector));
+                }
             }
         }
         for (selector, life) in next.0 {
@@ -163,6 +205,8 @@ impl Draft<'_> {
                 self.write_key(entry.living(life, moves.remove(&selector).unwrap_or_default()))?;
             }
         }
+        // A successor outside the slots would wait for a person; one that comes when a slot is free waits for nobody.
+        wanted.retain(|line| self.room(domain, *line) != Room::None);
         wanted.into_iter().try_for_each(|line| self.generate_successor(domain, line).map(drop))
     }
 
@@ -189,7 +233,7 @@ impl Draft<'_> {
             }
             Command::Rotate => "",
         };
-        let done = life::command(&self.ring(domain), what, self.now.into(), self.policy);
+        let done = life::command(&self.ring(domain), what, self.now.into(), self.policy(domain));
         let done = done.map_err(|refused| Self::refusal(domain, selector, refused))?;
         self.live(domain, done)
     }
@@ -217,7 +261,7 @@ impl Draft<'_> {
         domain: &DomainName,
         seen: &Observation,
     ) -> Result<(), RegistryError> {
-        let next = life::step(&self.ring(domain), seen, self.now.into(), self.policy);
+        let next = life::step(&self.ring(domain), seen, self.now.into(), self.policy(domain));
         self.live(domain, next)
     }
 

@@ -5,6 +5,7 @@ use crate::ids::TenantId;
 use crate::message::DomainName;
 use crate::observe::Event;
 use crate::store::control::Namespace;
+use crate::tenants::delegation;
 use crate::tenants::error::RegistryError;
 use crate::tenants::{DomainClaim, Proof, Tenant, TenantDomain};
 
@@ -68,7 +69,8 @@ impl Draft<'_> {
     fn give_domain(&mut self, name: &DomainName, tenant: &Tenant, proof: Proof) -> Result<(), RegistryError> {
         self.check_free(name, tenant.id)?;
         self.drop_claims(name, None);
-        let domain = TenantDomain { name: name.clone(), tenant: tenant.id, created: self.now, proof };
+        let delegated = self.delegation.map(|_| delegation::new_label());
+        let domain = TenantDomain { name: name.clone(), tenant: tenant.id, created: self.now, proof, delegated };
         self.put(Namespace::Domain, name.as_str().as_bytes(), &domain)?;
         self.directory.insert_domain(domain);
         self.say(format!("added domain {name} to tenant {}", tenant.name));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use waxseal_dns::BimiRecord;
 use waxseal_keys::sealing::DataKey;
 
 use super::{Draft, NEXT_TENANT, tenant_key};
@@ -90,6 +91,11 @@ impl Draft<'_> {
         }
         if let Some(redaction) = &policy.redaction {
             check_redaction(redaction)?;
+        }
+        if let Some(logo) = &policy.logo
+            && !format!("v=BIMI1; l={logo}").parse::<BimiRecord>().is_ok_and(|record| record.logo == *logo)
+        {
+            return Err(RegistryError::Policy(format!("logo {logo} is no https: URI")));
         }
         if let Some(return_path) = &policy.return_path {
             self.check_place("return_path", tenant.id, return_path)?;

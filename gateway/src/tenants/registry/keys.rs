@@ -2,10 +2,11 @@
 
 use waxseal_keys::life::{NextStep, Observation, Ring, next_step};
 use waxseal_keys::{Algorithm, SigningKey};
+use zeroize::Zeroizing;
 
 use super::{Change, KeySource, Registry, RegistryError};
 use crate::message::DomainName;
-use crate::tenants::{DkimKey, DomainClaim};
+use crate::tenants::{DkimKey, DkimState, DomainClaim};
 
 impl Registry {
     /// Makes a DKIM key in state generated; without a selector, one like `wax202611a`. Returns the selector.
@@ -105,11 +106,21 @@ impl Registry {
         self.change_with_keys(by, dry_run, |draft| draft.rotate_keys_now(domain, reason))
     }
 
+    /// The private half of a retired key, in PEM, for publishing; of no other key.
+    pub fn retired_dkim_key(&self, domain: &DomainName, selector: &str) -> Result<Zeroizing<String>, RegistryError> {
+        let directory = self.snapshot();
+        let entry = directory.key_entry(domain, selector);
+        let entry = entry.filter(|entry| entry.stored.key.state() == DkimState::Retired);
+        let none = || RegistryError::NoKey { domain: domain.clone(), selector: selector.to_owned() };
+        Ok(entry.ok_or_else(none)?.open()?.key().to_pem()?)
+    }
+
     /// What happens next to each key of a domain by itself.
     pub fn dkim_key_plans(&self, domain: &DomainName) -> Vec<(DkimKey, Option<NextStep>)> {
         let (directory, rules) = (self.snapshot(), self.domain_rules());
         let ring = Ring(directory.dkim_keys(domain).map(|key| (key.selector.clone(), key.life)).collect());
-        let plan = |key: &DkimKey| (key.clone(), next_step(&ring, &key.selector, &rules.policy));
+        let policy = rules.policy_of(directory.domain(domain).map(AsRef::as_ref));
+        let plan = |key: &DkimKey| (key.clone(), next_step(&ring, &key.selector, policy));
         directory.dkim_keys(domain).map(plan).collect()
     }
 }

@@ -54,9 +54,10 @@ async fn list(
     let tenants = state.rooms.admin.tenants.clone();
     let all = blocking(move || tenants.list_domains(None)).await??;
     let within = |summary: &DomainSummary| {
-        directory
-            .owner(&summary.name)
-            .is_some_and(|tenant| caller.reach.covers(tenant) && only.is_none_or(|only| only == tenant))
+        // A claim is its tenant's to see, and nobody's domain yet.
+        let claimant = || directory.tenant_by_name(&summary.tenant).map(|tenant| tenant.id);
+        let owner = if summary.challenge.is_some() { claimant() } else { directory.owner(&summary.name) };
+        owner.is_some_and(|tenant| caller.reach.covers(tenant) && only.is_none_or(|only| only == tenant))
     };
     let later =
         |summary: &DomainSummary| listing.after.as_ref().is_none_or(|after| summary.name.as_str() > after.as_str());

@@ -30,12 +30,22 @@ struct Row {
     records: (&'static str, &'static str, String),
 }
 
+/// A domain whose proof is waited for.
+struct ClaimRow {
+    number: usize,
+    domain: String,
+    tenant: String,
+    name: String,
+    value: String,
+}
+
 #[derive(Template)]
 #[template(path = "domains.html")]
 struct DomainsPage {
     layout: Layout,
     words: &'static DomainWords,
     rows: Vec<Row>,
+    claims: Vec<ClaimRow>,
     /// Where one may add; empty: nowhere.
     tenants: Vec<String>,
     typed: String,
@@ -69,9 +79,19 @@ fn domains_page(
             records,
         }
     });
+    let claimed = directory.claimed_domains();
+    let claims = claimed.iter().flat_map(|domain| directory.claims(domain));
+    let claims = claims.filter(|claim| caller.reach.covers(claim.tenant)).enumerate().map(|(number, claim)| ClaimRow {
+        number,
+        domain: claim.domain.to_string(),
+        tenant: directory.tenant_name(claim.tenant).unwrap_or_default().to_owned(),
+        name: claim.record_name(),
+        value: claim.record_value(),
+    });
+    let claims = claims.collect();
     let may = directory.tenants().filter(|tenant| caller.may(tenant.id, &[Role::Owner, Role::Admin]));
     let tenants = may.map(|tenant| tenant.name.clone()).collect();
-    DomainsPage { rows: rows.collect(), words, tenants, typed, problem, layout }
+    DomainsPage { rows: rows.collect(), claims, words, tenants, typed, problem, layout }
 }
 
 async fn page(State(state): State<WebState>, layout: Layout, caller: Caller) -> PageResult {
@@ -102,6 +122,7 @@ pub(super) async fn add_domain(
 
 async fn add(State(state): State<WebState>, layout: Layout, caller: Caller, Form(adding): Form<Adding>) -> PageResult {
     match add_domain(&state, &caller, &adding.domain, &adding.tenant).await {
+        Ok(added) if added.challenge.is_some() => Ok(see_other("/domains#claims")),
         Ok(added) => Ok(see_other(&format!("/domains/{}", segment(&added.name.to_string())))),
         Err(problem) if problem.status >= 500 => Err(problem),
         Err(problem) => {

@@ -2,7 +2,6 @@
 //! as JSON. A domain of a tenant out of reach is one that there is not.
 
 mod api;
-mod difference;
 mod list;
 mod one;
 pub mod report;
@@ -18,22 +17,6 @@ pub(super) fn routes() -> Vec<Route> {
     [api::ROUTES, list::ROUTES, one::ROUTES].concat()
 }
 
-/// Formats of the records for downloads: format, file name's ending, words for people.
-const FORMATS: [(&str, &str, &str); 12] = [
-    ("text", "txt", "Text"),
-    ("bind", "zone", "BIND"),
-    ("csv", "csv", "CSV"),
-    ("json", "json", "JSON"),
-    ("cloudflare", "zone", "Cloudflare"),
-    ("route53", "json", "Route 53"),
-    ("terraform-route53", "tf", "Terraform (Route 53)"),
-    ("terraform-cloudflare", "tf", "Terraform (Cloudflare)"),
-    ("octodns", "yaml", "octoDNS"),
-    ("dnscontrol", "js", "DNSControl"),
-    ("nsupdate", "nsupdate", "nsupdate"),
-    ("external-dns", "yaml", "external-dns"),
-];
-
 words! {
     /// Texts of the domains' pages.
     DomainWords {
@@ -46,6 +29,8 @@ words! {
         add: "Add a domain" | "ドメインを追加",
         add_button: "Add" | "追加",
         add_hint: "The part after @ of the addresses that you send from, such as example.com." | "差出人アドレスの@より後の部分(例: example.com)。",
+        claims: "Waiting for proof" | "所有権の確認待ち",
+        claims_text: "Publish this TXT record, so that nobody else can send as the domain. It is looked for again and again by itself; the domain appears above when it was seen." | "他者がこのドメインで送信できないように、次のTXTレコードを公開してください。自動的に繰り返し確認し、見つかると上の一覧に表示されます。",
         required: "Required" | "必須",
         required_text: "Mail of this domain is not sent, or does not pass DMARC, without these." | "これらがないと、このドメインのメールは送信できないか、DMARCに合格しません。",
         recommended: "Recommended" | "推奨",

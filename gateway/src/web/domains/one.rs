@@ -6,10 +6,11 @@ use axum::http::header;
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use serde::Deserialize;
+use waxseal_dns::Format;
+use waxseal_dns::check::{Piece, Status};
 
-use super::difference::{Marked, mark};
-use super::report::{CheckedRecord, DomainReport, Group, Seen, Standing};
-use super::{DomainWords, FORMATS, domain};
+use super::report::{CheckedRecord, DomainReport, Group, Seen};
+use super::{DomainWords, domain};
 use crate::admin::Problem;
 use crate::admin::client::segment;
 use crate::admin::ports::{ApplyReport, KeySummary};
@@ -36,8 +37,8 @@ struct RecordRow {
     relative: String,
     /// Class, sign, word.
     status: (&'static str, &'static str, &'static str),
-    expected: Marked,
-    found: Vec<(Seen, Marked)>,
+    expected: Vec<Piece>,
+    found: Vec<(Seen, Vec<Piece>)>,
 }
 
 struct RecordGroup {
@@ -79,7 +80,7 @@ struct DomainPage {
     next: Option<(String, String)>,
     groups: Vec<RecordGroup>,
     keys: Vec<KeyRow>,
-    formats: &'static [(&'static str, &'static str, &'static str)],
+    formats: [Format; 12],
     may_change: bool,
 }
 
@@ -90,17 +91,22 @@ fn relative(name: &str, domain: &str) -> String {
     name.strip_suffix(domain).and_then(|name| name.strip_suffix('.')).unwrap_or(name).to_owned()
 }
 
-fn standing(standing: Standing, words: &DomainWords) -> (&'static str, &'static str, &'static str) {
-    match standing {
-        Standing::Ok => ("good", "✓", words.ok),
-        Standing::Missing => ("bad", "✕", words.missing),
-        Standing::Mismatch => ("bad", "≠", words.mismatch),
-        Standing::Duplicate => ("bad", "⧉", words.duplicate),
-        Standing::Conflict => ("bad", "!", words.conflict),
-        Standing::DnsError => ("warn", "?", words.dns_error),
-        Standing::Stale => ("warn", "↻", words.stale),
-        Standing::NotChecked => ("", "–", words.not_checked),
+fn standing(status: Status, words: &DomainWords) -> (&'static str, &'static str, &'static str) {
+    match status {
+        Status::Ok => ("good", "✓", words.ok),
+        Status::Missing => ("bad", "✕", words.missing),
+        Status::Mismatch => ("bad", "≠", words.mismatch),
+        Status::Duplicate => ("bad", "⧉", words.duplicate),
+        Status::Conflict => ("bad", "!", words.conflict),
+        Status::DnsError => ("warn", "?", words.dns_error),
+        Status::Stale => ("warn", "↻", words.stale),
+        Status::NotChecked => ("", "–", words.not_checked),
     }
+}
+
+/// A text that is compared with nothing.
+fn plain(text: &str) -> Vec<Piece> {
+    vec![Piece { text: text.to_owned(), same: true }]
 }
 
 fn groups(report: &DomainReport, words: &'static DomainWords) -> Vec<RecordGroup> {
@@ -111,18 +117,20 @@ fn groups(report: &DomainReport, words: &'static DomainWords) -> Vec<RecordGroup
         (Group::Receivers, words.receivers, words.receivers_text),
     ];
     let row = |(number, record): (usize, &CheckedRecord)| {
-        let differs = matches!(record.status, Standing::Mismatch);
+        let (expected, differing) = match &record.difference {
+            Some(difference) => (difference.expected.clone(), difference.found.as_slice()),
+            None => (plain(&record.expected), &[][..]),
+        };
+        let compared: String = differing.iter().map(|piece| piece.text.as_str()).collect();
         let found = record.found.iter().map(|seen| {
-            let other = if differs { &record.expected } else { &seen.value };
-            (seen.clone(), mark(&seen.value, other))
+            let same = !differing.is_empty() && seen.value == compared;
+            (seen.clone(), if same { differing.to_vec() } else { plain(&seen.value) })
         });
-        let against =
-            record.found.first().filter(|_| differs).map_or(record.expected.as_str(), |seen| seen.value.as_str());
         RecordRow {
             number,
             relative: relative(&record.name, &report.domain),
             status: standing(record.status, words),
-            expected: mark(&record.expected, against),
+            expected,
             found: found.collect(),
             record: record.clone(),
         }
@@ -179,7 +187,7 @@ async fn page(State(state): State<WebState>, layout: Layout, caller: Caller, Pat
         next: report.next.as_deref().map(|at| shown(at, &layout)),
         groups: groups(&report, words),
         keys: keys.into_iter().map(|key| key_row(key, &layout, words)).collect(),
-        formats: &FORMATS,
+        formats: Format::ALL,
         may_change: owner.is_some_and(|tenant| caller.may(tenant, &[Role::Owner, Role::Admin])),
         name: name.to_string(),
         layout,
@@ -200,8 +208,7 @@ async fn download(
 ) -> PageResult {
     let name = domain(&state, &caller, &text)?;
     let format = wanted.format.unwrap_or_else(|| "text".to_owned());
-    let ending = FORMATS.iter().find(|(known, _, _)| *known == format).map(|(_, ending, _)| *ending);
-    let ending = ending.ok_or_else(|| Problem::invalid(format!("\"{format}\" is not a format of records")))?;
+    let ending = format.parse::<Format>().map_err(|error| Problem::invalid(error.to_string()))?.ending();
     let (tenants, of) = (state.rooms.admin.tenants.clone(), name.clone());
     let records = blocking(move || tenants.domain_records(&of, &format)).await??;
     // A domain name's characters are all fit for a quoted string (RFC 6266 §4.1).

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use waxseal_dns::check::{Difference, Status};
 
 use crate::admin::ports::AdminError;
 use crate::message::DomainName;
@@ -20,35 +21,16 @@ pub enum Group {
     Receivers,
 }
 
-/// How a record stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// As expected.
-    Ok,
-    /// There is none.
-    Missing,
-    /// Another value.
-    Mismatch,
-    /// More than one, where one may be.
-    Duplicate,
-    /// Something stands in its place.
-    Conflict,
-    /// DNS did not answer.
-    DnsError,
-    /// A resolver still has what was there before.
-    Stale,
-    /// Nobody has looked.
-    NotChecked,
-}
-
 /// A value that was seen, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// A server.
     pub place: String,
-    /// The value in one piece.
+    /// The value in one piece; empty where there is none.
     pub value: String,
+    /// What it said in place of a value; empty where it has one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub outcome: String,
 }
 
 /// One record.
@@ -66,9 +48,11 @@ pub struct CheckedRecord {
     /// The value to publish, in one piece.
     pub expected: String,
     /// How it stands.
-    pub status: Standing,
+    pub status: Status,
     /// What was found.
     pub found: Vec<Seen>,
+    /// Where expected and found differ.
+    pub difference: Option<Difference>,
     /// What does not work without it; empty: nothing.
     pub breaks: String,
     /// The one thing to do; empty: nothing.
@@ -92,7 +76,7 @@ impl DomainReport {
     /// How many required records are as expected, and how many there are.
     pub fn required(&self) -> (usize, usize) {
         let required = self.records.iter().filter(|record| record.group == Group::Required);
-        (required.clone().filter(|record| record.status == Standing::Ok).count(), required.count())
+        (required.clone().filter(|record| record.status == Status::Ok).count(), required.count())
     }
 }
 

@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
+use super::suspensions::{resume, suspend, suspensions};
 use super::{STATES, act, list, look, view};
 use crate::admin::server::json;
 use crate::admin::view::{LetterView, QueuePage};
@@ -18,6 +19,9 @@ use crate::web::state::WebState;
 
 pub(super) const ROUTES: &[Route] = &[
     Route::get("/v1/queue", SEE_MAIL, || get(queue)),
+    Route::get("/v1/queue/suspensions", SEE_MAIL, || get(suspensions)),
+    Route::post("/v1/queue:suspend", CHANGE_MAIL, || post(suspend)),
+    Route::post("/v1/queue:resume", CHANGE_MAIL, || post(resume)),
     Route::get("/v1/messages/{id}", SEE_MAIL, || get(message)),
     Route::get("/v1/messages/{id}/events", SEE_MAIL, || get(events)),
     Route::post("/v1/messages/{id}:retry", CHANGE_MAIL, || post(retry)),

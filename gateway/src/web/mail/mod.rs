@@ -3,6 +3,7 @@
 mod api;
 mod message;
 mod queue;
+mod suspensions;
 
 use super::caller::Caller;
 use super::role::Reach;
@@ -146,7 +147,7 @@ fn tenant_name(state: &WebState, tenant: TenantId) -> String {
 }
 
 fn view(state: &WebState, letter: &LetterRecord) -> LetterView {
-    LetterView::new(letter, tenant_name(state, letter.tenant))
+    LetterView::new(letter, tenant_name(state, letter.tenant)).with_suspensions(letter, &*state.rooms.admin.queue)
 }
 
 /// A letter within reach with its timelines, whether it waits or has left the queue.

@@ -1,14 +1,12 @@
-//! BIND with a DNSSEC-signed world of its own: a root, signed and unsigned zones below it, and zones that are broken
+//! A DNSSEC-signed world of its own: a root, signed and unsigned zones below it, and zones that are broken
 //! in the ways that matter to DANE.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use tempfile::TempDir;
-
-use crate::peers::wait_listening;
+use super::{Named, new_folder};
 use crate::setup::free_port;
 
 /// How a zone is signed.
@@ -28,11 +26,7 @@ pub enum Signed {
 pub type Zone<'a> = (&'a str, Signed, String);
 
 /// The server; ends with the test.
-pub struct Bind {
-    folder: TempDir,
-    address: SocketAddr,
-    child: Child,
-}
+pub struct Bind(Named);
 
 const HEAD: &str = "$TTL 60\n@ IN SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 60\n@ IN NS ns.invalid.\n";
 
@@ -56,7 +50,7 @@ fn sign(folder: &Path, zone: &str, file: &str, key: &str) {
 impl Bind {
     /// Signs and serves these zones below a signed root. Zones may lie inside each other; parents come first.
     pub fn start(zones: &[Zone<'_>]) -> Self {
-        let folder = tempfile::Builder::new().prefix("waxseal-bind-").tempdir().expect("a temporary folder");
+        let folder = new_folder();
         let path = folder.path();
         let root_key = new_key(path, ".");
         let anchor = std::fs::read_to_string(path.join(format!("{root_key}.key"))).expect("the key was made");
@@ -64,11 +58,6 @@ impl Bind {
         std::fs::write(path.join("anchor"), anchor.join("\n") + "\n").expect("writable");
         let mut texts: Vec<(&str, String)> = vec![(".", format!("{HEAD}ns.invalid. IN A 127.0.0.1\n"))];
         texts.extend(zones.iter().map(|(name, _, records)| (*name, format!("{HEAD}{records}"))));
-        let mut config = format!(
-            "options {{ directory \"{0}\"; pid-file none; session-keyfile none; recursion no; allow-transfer {{ none; }}; \
-             dnssec-validation no; notify no; listen-on-v6 {{ none; }};",
-            path.display()
-        );
         // Children before parents: a parent's text takes in what its children's keys are.
         let mut declared = String::new();
         for (name, signed, _) in zones.iter().rev() {
@@ -95,44 +84,23 @@ impl Bind {
         }
         std::fs::write(path.join("zone-root"), &texts[0].1).expect("writable");
         sign(path, ".", "zone-root", &root_key);
-        let port = free_port();
-        let _ = writeln!(config, " listen-on port {port} {{ 127.0.0.1; }}; }};\ncontrols {{ }};");
-        config += "zone \".\" { type primary; file \"zone-root.signed\"; };\n";
-        config += &declared;
-        std::fs::write(path.join("named.conf"), config).expect("writable");
-        let log = std::fs::File::create(path.join("log")).expect("writable");
-        let child = Command::new("named")
-            .args(["-g", "-n", "1", "-c"])
-            .arg(path.join("named.conf"))
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("named is there");
-        let address = (Ipv4Addr::LOCALHOST, port).into();
-        let bind = Self { folder, address, child };
-        wait_listening(address);
-        bind
+        let settings = format!("zone \".\" {{ type primary; file \"zone-root.signed\"; }};\n{declared}");
+        let address = (Ipv4Addr::LOCALHOST, free_port()).into();
+        Self(Named::start(folder, address, "recursion no; allow-transfer { none; };", &settings))
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address
     }
 
     /// The file of the root's key, for `dns.trust_anchor`.
     pub fn anchor(&self) -> PathBuf {
-        self.folder.path().join("anchor")
+        self.0.file("anchor")
     }
 
     /// What it said so far.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Bind {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.0.log()
     }
 }
