@@ -79,7 +79,7 @@ fn a_letters_past_is_whole_before_while_and_after_it_is_written() {
 
 #[test]
 fn a_timeline_tells_one_recipients_part_in_the_order_of_what_was_done() {
-    let at = |seconds| Timestamp::from_millis(1_795_000_000_000 + seconds * 1_000);
+    let at = |seconds: u64| Timestamp::from_millis(1_795_000_000_000 + seconds * 1_000);
     let record = crate::store::sample_letter(TenantId(1), 0).record;
     let to = record.envelope.recipients[0].address.clone();
     let evidence = |code, text: &str| crate::deliver::outcome::Evidence {
