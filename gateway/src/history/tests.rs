@@ -76,3 +76,54 @@ fn a_letters_past_is_whole_before_while_and_after_it_is_written() {
     history.write().unwrap();
     assert!(octets.lock().is_empty(), "the queue's room comes first");
 }
+
+#[test]
+fn a_timeline_tells_one_recipients_part_in_the_order_of_what_was_done() {
+    let at = |seconds: u64| Timestamp::from_millis(1_795_000_000_000 + seconds * 1_000);
+    let record = crate::store::sample_letter(TenantId(1), 0).record;
+    let to = record.envelope.recipients[0].address.clone();
+    let evidence = |code, text: &str| crate::deliver::outcome::Evidence {
+        at: at(2),
+        stage: crate::deliver::outcome::DialogueStage::Rcpt,
+        host: Some("mx.example.net".into()),
+        address: Some([192, 0, 2, 1].into()),
+        reply: Some(crate::deliver::outcome::RemoteReply { code, status: None, text: text.into() }),
+        tls: None,
+        note: String::new(),
+        status: ((code / 100) as u8, 0, 0),
+    };
+    let attempt = |number, end, code, text| {
+        Happening::Attempt(Box::new(Attempt { to: to.clone(), number, end, evidence: evidence(code, text) }))
+    };
+    let acceptance = Acceptance {
+        session: None,
+        envelope: record.envelope.clone(),
+        subject: String::new(),
+        from_domain: "example.com".into(),
+        size: 7,
+        expires: at(900),
+        signatures: Vec::new(),
+    };
+    let moments = [
+        (0, Happening::Accepted(Box::new(acceptance))),
+        (1, Happening::Redacted { hits: 1, unscanned: 0 }),
+        (2, attempt(1, End::Deferred { next: at(60) }, 452, "4.2.2 mailbox full")),
+        (60, attempt(0, End::Bounced { notice: None }, 550, "no such user")),
+    ];
+    let moments = moments.map(|(seconds, what)| Moment { at: at(seconds), what }).to_vec();
+    let past = Past { tenant: TenantId(1), moments };
+    let told = timeline(record.id, None, &[], Some(&past)).unwrap();
+    let steps = &told.recipients[0].steps;
+    let events: Vec<_> = steps.iter().map(|step| (step.event.as_str(), step.attempt)).collect();
+    let expected =
+        [("accepted", None), ("redacted", None), ("signed", None), ("deferred", Some(1)), ("bounced", Some(2))];
+    assert_eq!(events, expected);
+    assert_eq!((told.queued, told.recipients[0].state.as_str()), (false, "bounced"));
+    let category = |at: usize| steps[at].class.as_ref().map(|class| class.category.name());
+    assert_eq!((category(3), category(4)), (Some("mailbox-full"), Some("bad-mailbox")));
+    assert!(steps[3].next.is_some() && steps[1].text == "1 card number struck out");
+    // While it waits, what comes next stands at the end; a letter that nobody knows has no timeline.
+    let waiting = timeline(record.id, Some(&record), &[], Some(&past)).unwrap();
+    assert_eq!(waiting.recipients[0].steps.last().unwrap().event, "expiry");
+    assert!(timeline(record.id, None, &[], None).is_none());
+}

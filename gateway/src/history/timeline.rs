@@ -95,6 +95,7 @@ pub fn timeline(id: LetterId, record: Option<&LetterRecord>, whys: &[Why], past:
         if let Some(state) = state {
             only_in_the_queue(state, &mut steps);
         }
+        number_attempts(&mut steps);
         for step in &mut steps {
             step.recipient.get_or_insert_with(|| address.to_string());
         }
@@ -168,16 +169,26 @@ fn beginning(record: Option<&LetterRecord>, past: Option<&Past>) -> Vec<Step> {
     };
     let mut steps = Vec::new();
     for moment in &past.moments {
-        match &moment.what {
-            Happening::Accepted(acceptance) => steps.extend(accepted(moment.at, acceptance)),
-            Happening::Redacted { hits, unscanned } => {
-                let text = format!("{hits} card numbers struck out, {unscanned} parts that could not be read");
-                steps.push(Step::new(moment.at, "redacted", text));
-            }
-            _ => {}
+        if let Happening::Accepted(acceptance) = &moment.what {
+            let [accepted, signed] = accepted(moment.at, acceptance);
+            steps.push(accepted);
+            // Struck out before it was signed, though it is told of only when the letter is safe.
+            steps.extend(past.moments.iter().filter_map(|other| redacted(moment.at, &other.what)));
+            steps.push(signed);
         }
     }
     steps
+}
+
+fn redacted(at: Timestamp, what: &Happening) -> Option<Step> {
+    let Happening::Redacted { hits, unscanned } = what else { return None };
+    let struck = format!("{hits} card number{} struck out", if *hits == 1 { "" } else { "s" });
+    let unread = match unscanned {
+        0 => String::new(),
+        1 => ", one part could not be read".to_owned(),
+        more => format!(", {more} parts could not be read"),
+    };
+    Some(Step::new(at, "redacted", struck + &unread))
 }
 
 fn accepted(at: Timestamp, acceptance: &Acceptance) -> [Step; 2] {
@@ -259,6 +270,18 @@ fn only_in_the_queue(state: &RecipientState, steps: &mut Vec<Step>) {
         let evidence = EvidenceView::from(&**last);
         let step = Step::new(last.at, "deferred", evidence.in_one_line());
         steps.push(Step { attempt: Some(*attempts), ..step.with(evidence) });
+    }
+}
+
+/// A refusal is told without its number: it comes after those before it, if a server was asked.
+fn number_attempts(steps: &mut [Step]) {
+    let mut before = 0;
+    for step in steps {
+        let asked = step.evidence.as_ref().is_some_and(|evidence| evidence.address.is_some());
+        if step.attempt.is_none() && step.event == "bounced" && asked {
+            step.attempt = Some(before + 1);
+        }
+        before = step.attempt.unwrap_or(before);
     }
 }
 

@@ -203,6 +203,10 @@ impl Stages {
             options,
             notice,
         };
+        if notice {
+            // A service's letter is remembered when it is durable; a notice is written with what it tells of.
+            self.accepted(&record, None, letter.stage().signatures());
+        }
         NewLetter { record, letter }
     }
 

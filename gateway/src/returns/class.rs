@@ -1,4 +1,4 @@
-//! What a remote server's words mean, by rules that are data ([`super::rules`]).
+//! What a remote server's words mean, by rules that are data (`rules`).
 //!
 //! Promises: the same words, the same class; a reply that no rule knows is [`Category::Unknown`], never a guess, since
 //! a guess of "no such mailbox" would end mail to somebody who is there. Whether a letter is tried again does not hang

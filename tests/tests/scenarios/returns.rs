@@ -106,6 +106,18 @@ fn a_bounce_from_postfix_is_understood_told_and_remembered() {
     let text = notice.text();
     assert!(text.contains("User unknown") && text.contains("gone@rcpt.test"), "{text}");
 
+    // The letter has left the queue long ago; its timeline has all of it.
+    let why = world.gateway.cli(&["queue", "why", &id, "--json"]).ok().json();
+    let steps = why[0]["timeline"].as_array().unwrap();
+    let events: Vec<&str> = steps.iter().filter_map(|step| step["event"].as_str()).collect();
+    assert_eq!(events, ["accepted", "signed", "delivered", "returned"], "{why}");
+    assert!(steps[2]["evidence"]["tls"]["policy"] == "opportunistic" || steps[2]["evidence"]["tls"].is_null(), "{why}");
+    assert_eq!(steps[3]["class"]["category"], "bad-mailbox", "{why}");
+    assert_eq!(steps[3]["class"]["again"], "never", "{why}");
+    assert_eq!(why[0]["state"], "delivered", "{why}");
+    let unknown = world.gateway.cli(&["queue", "why", "01JDB7Q2RZ8W1Y5M3T9K6N4P0A"]);
+    assert_eq!(unknown.code, 4, "{unknown:?}");
+
     // And nothing more is sent there, until somebody takes the address off.
     let mut client = world.gateway.client(&world.tenant);
     client.expect("MAIL FROM:<sender@example.com>", 250).unwrap();
