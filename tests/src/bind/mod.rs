@@ -28,14 +28,8 @@ fn new_folder() -> TempDir {
 
 impl Named {
     /// Starts it on the files in `folder`, at `address`, and waits until it listens. `settings` come after the options
-    /// that every test's server has; `options` go into them. `environment` is for a clock that is not the machine's.
-    fn start(
-        folder: TempDir,
-        address: SocketAddr,
-        options: &str,
-        settings: &str,
-        environment: &[(String, String)],
-    ) -> Self {
+    /// that every test's server has; `options` go into them.
+    fn start(folder: TempDir, address: SocketAddr, options: &str, settings: &str) -> Self {
         let at = folder.path().display();
         let config = format!(
             "options {{ directory \"{at}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; \
@@ -49,7 +43,6 @@ impl Named {
         let child = Command::new("named")
             .args(["-g", "-n", "1", "-c"])
             .arg(path)
-            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

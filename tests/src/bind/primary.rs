@@ -30,24 +30,18 @@ impl Primary {
     /// Serves these zones, which are empty but for what makes a zone; `servers` are the hosts of their NS records with
     /// their addresses, in the first zone.
     pub fn serving(address: SocketAddr, zones: &[&str], servers: &[(&str, Ipv4Addr)]) -> Self {
-        Self::with("recursion no;", address, zones, servers, &[])
+        Self::with("recursion no;", address, zones, servers)
     }
 
-    /// A primary server at this address and a resolver too: it follows an alias from one of its zones into another. Of
-    /// other zones it knows nothing, at once. Its clock is that of `environment`, since TSIG signs the time.
-    pub fn resolving(address: SocketAddr, zones: &[&str], environment: &[(String, String)]) -> Self {
+    /// The same as [`Primary::start`], and a resolver too: it follows an alias from one of its zones into another. Of other
+    /// zones it knows nothing, at once.
+    pub fn resolving(zones: &[&str]) -> Self {
         let host = format!("ns1.{}", zones[0]);
         let options = "recursion yes; forward only; forwarders { 127.0.0.1 port 9; }; empty-zones-enable no;";
-        Self::with(options, address, zones, &[(host.as_str(), Ipv4Addr::LOCALHOST)], environment)
+        Self::with(options, (Ipv4Addr::LOCALHOST, free_port()).into(), zones, &[(host.as_str(), Ipv4Addr::LOCALHOST)])
     }
 
-    fn with(
-        options: &str,
-        address: SocketAddr,
-        zones: &[&str],
-        servers: &[(&str, Ipv4Addr)],
-        environment: &[(String, String)],
-    ) -> Self {
+    fn with(options: &str, address: SocketAddr, zones: &[&str], servers: &[(&str, Ipv4Addr)]) -> Self {
         let folder = new_folder();
         let mut settings = format!("key \"{KEY_NAME}\" {{ algorithm hmac-sha256; secret \"{KEY_SECRET}\"; }};\n");
         for (number, zone) in zones.iter().enumerate() {
@@ -65,7 +59,7 @@ impl Primary {
             }
             std::fs::write(folder.path().join(format!("{zone}.zone")), text).expect("the folder is ours");
         }
-        Self(Named::start(folder, address, &format!("minimal-responses yes; {options}"), &settings, environment))
+        Self(Named::start(folder, address, &format!("minimal-responses yes; {options}"), &settings))
     }
 
     /// Hands on what comes to another loopback address: BIND itself listens on addresses of interfaces only, and two

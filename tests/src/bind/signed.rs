@@ -86,7 +86,7 @@ impl Bind {
         sign(path, ".", "zone-root", &root_key);
         let settings = format!("zone \".\" {{ type primary; file \"zone-root.signed\"; }};\n{declared}");
         let address = (Ipv4Addr::LOCALHOST, free_port()).into();
-        Self(Named::start(folder, address, "recursion no; allow-transfer { none; };", &settings, &[]))
+        Self(Named::start(folder, address, "recursion no; allow-transfer { none; };", &settings))
     }
 
     /// Where it listens.
