@@ -39,6 +39,7 @@ words! {
         operators_text: "For who runs this gateway; nothing for the domain's owner to do." | "このゲートウェイの運用者が設定します。ドメイン所有者の作業はありません。",
         receivers: "Rules of mailbox providers" | "受信サービスの要件",
         receivers_text: "What Google, Yahoo and Microsoft ask of bulk senders. What nobody can see from here is not checked." | "Google・Yahoo・Microsoftが大量送信者に求める条件です。ここから確認できないものは未確認と表示します。",
+        rule: "Rule" | "要件",
         name: "Name" | "名前",
         full_name: "full" | "完全名",
         relative_name: "relative" | "相対名",

@@ -45,6 +45,8 @@ struct RecordGroup {
     title: &'static str,
     text: &'static str,
     rows: Vec<RecordRow>,
+    /// Rules that are no records: one line each.
+    compact: bool,
 }
 
 /// What happens to a key next by itself.
@@ -138,6 +140,7 @@ fn groups(report: &DomainReport, words: &'static DomainWords) -> Vec<RecordGroup
     let of = |(group, title, text): (Group, &'static str, &'static str)| RecordGroup {
         title,
         text,
+        compact: group == Group::Receivers,
         rows: report.records.iter().enumerate().filter(|(_, record)| record.group == group).map(row).collect(),
     };
     titles.into_iter().map(of).filter(|group| !group.rows.is_empty()).collect()
