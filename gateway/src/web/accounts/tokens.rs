@@ -70,10 +70,10 @@ impl Accounts {
         Some(found)
     }
 
-    /// All tokens, latest first.
+    /// All tokens, latest first; those of one moment by id, so that pages of the list fit together.
     pub fn tokens(&self) -> Vec<ApiToken> {
         let mut all: Vec<_> = self.known.read().tokens.values().cloned().collect();
-        all.sort_by_key(|token| std::cmp::Reverse(token.created));
+        all.sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.id.cmp(&other.id)));
         all
     }
 
