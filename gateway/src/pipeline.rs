@@ -21,6 +21,7 @@ use crate::schedule::{Scheduler, Sender as _};
 use crate::sign::{SealError, TraceFacts};
 use crate::store::{LocalStore, StoreError};
 use crate::tenants::Credential;
+use crate::tenants::quota::OverQuota;
 use crate::threads::Processors;
 use crate::web::notify::OwnMail;
 
@@ -48,6 +49,9 @@ pub enum AcceptError {
     /// The store could not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The tenant has used its quota up.
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
     /// The tenant was removed while the session was open.
     #[error("tenant no longer exists")]
     NoTenant,
@@ -131,6 +135,9 @@ impl Rooms {
         trace: Option<TraceFacts>,
     ) -> Result<LetterId, AcceptError> {
         let session = trace.as_ref().map(|trace| trace.session.to_string());
+        // Of what a service submits; notices and reports of our own are not its doing.
+        let quota = trace.as_ref().map(|_| self.stages.take_quota(tenant, received.envelope().recipients.len()));
+        let quota = quota.transpose()?.flatten();
         let id = LetterId::new(self.clock.now());
         let started = std::time::Instant::now();
         let expected = self.store.expect();
@@ -154,6 +161,9 @@ impl Rooms {
         self.store.take_in(vec![letter], Some(expected)).await?;
         stage_took("store", synced);
         self.stages.accepted(&record, session.clone(), &signatures);
+        if let Some(quota) = quota {
+            quota.keep();
+        }
         emit(&Event::Accepted {
             id,
             tenant: name.clone(),

@@ -110,12 +110,14 @@ impl Gateway {
         let posts = posts::open(&config, &registry, clock.clone())?;
         let tls = tls::slot(&config)?;
 
-        let courier = delivery::open_courier(&config, &registry, clock.clone())?;
+        let ledger = delivery::open_ledger(&config, &registry, clock.now())?;
+        let courier = delivery::open_courier(&config, ledger.clone(), clock.clone())?;
         let zones = HickoryZones::new(&config.dns).map_err(|e| RunError::Dns(e.to_string()))?;
         let examiner = examine::Examiner::new(Arc::new(zones), clock.clone());
         let steward = keys::open_steward(&config, &registry, &store, clock.clone())?;
         let stages = Arc::new(Stages::new(registry.clone(), config.clone(), clock.clone()));
         let remembered = returns::open(&config, &registry, &store, &stages, &clock)?;
+        stages.quotas().keep_in(ledger).map_err(|error| RunError::Store(error.to_string()))?;
         let scheduler = open_scheduler(&config, &store, &courier, &stages, clock.clone())?;
         scheduler.keep_suspensions_in(registry.clone()).map_err(RunError::Store)?;
         let reading = recovery::begin(&store, &scheduler).await?;
@@ -229,8 +231,13 @@ impl Gateway {
         for task in rest {
             let _ = tokio::time::timeout(Duration::from_secs(5), task).await;
         }
-        let store = self.store.clone();
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || store.close()).await {
+        self.save_quotas();
+        let (store, courier) = (self.store.clone(), self.courier.clone());
+        let close = move || {
+            courier.sweep();
+            store.close()
+        };
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(close).await {
             emit(&Event::Gateway { state: "store-error", detail: format!("closing: {error}") });
             complete = false;
         }
@@ -277,12 +284,19 @@ impl Gateway {
         Ok(notes)
     }
 
+    fn save_quotas(&self) {
+        if let Err(error) = self.stages.quotas().save(SystemClock.now()) {
+            emit(&Event::Gateway { state: "ledger", detail: error.to_string() });
+        }
+    }
+
     async fn watch_gauges(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             let gateway = self.clone();
             let look = move || {
                 control::set_gauges(&gateway.store, &gateway.scheduler);
                 gateway.courier.sweep();
+                gateway.save_quotas();
                 crate::observe::metrics::upkeep();
             };
             let _ = tokio::task::spawn_blocking(look).await;

@@ -134,6 +134,7 @@ impl QueueControl for Fake {
                 next_attempt: Some(NOW),
                 attempts: 1,
                 reason: "the retry policy".into(),
+                limit: Some(crate::schedule::limit::Limit::Time),
                 last: Some(evidence()),
                 expires: record.expires,
             }]

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::{LetterId, TenantId};
+use crate::schedule::limit::Limit;
 use crate::schedule::suspension::{Scope, Suspension};
 use crate::store::{LetterRecord, StoreError};
 
@@ -88,6 +89,8 @@ pub struct Why {
     pub attempts: u16,
     /// What set the time or stands in the way, in plain words.
     pub reason: String,
+    /// The limit that it waits for.
+    pub limit: Option<Limit>,
     /// The last attempt.
     pub last: Option<crate::deliver::outcome::Evidence>,
     /// When it is given up.

@@ -8,6 +8,7 @@ use crate::history::{Past, RecipientTimeline, Step};
 use crate::ids::LetterId;
 use crate::message::{Mailbox, ReversePath};
 use crate::observe::EvidenceView;
+use crate::schedule::limit::Limit;
 use crate::store::{LetterRecord, RecipientState};
 
 /// A queued letter.
@@ -186,6 +187,9 @@ pub struct WhyView {
     pub attempts: u16,
     /// What set the time or stands in the way.
     pub reason: String,
+    /// The limit that it waits for: `time`, `connection`, `all-connections`, `rate`, `slow-down`, `suspended`.
+    #[serde(default)]
+    pub limit: Option<Limit>,
     /// The last attempt.
     pub last: Option<EvidenceView>,
     /// When it is given up, in RFC 3339.
@@ -205,6 +209,7 @@ impl WhyView {
             in_flight: false,
             next_attempt: None,
             attempts: recipient.steps.iter().filter_map(|step| step.attempt).max().unwrap_or(0),
+            limit: None,
             reason: end
                 .map_or_else(|| "it has left the queue".to_owned(), |step| format!("{} at {}", step.event, step.at)),
             last: recipient.steps.iter().rev().find_map(|step| step.evidence.clone()),
@@ -223,6 +228,7 @@ impl From<&Why> for WhyView {
             next_attempt: why.next_attempt.map(Timestamp::to_rfc3339),
             attempts: why.attempts,
             reason: why.reason.clone(),
+            limit: why.limit,
             last: why.last.as_ref().map(EvidenceView::from),
             expires: why.expires.to_rfc3339(),
             timeline: Vec::new(),

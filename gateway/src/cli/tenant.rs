@@ -59,7 +59,7 @@ enum Verb {
     },
     /// Make tenants, domains and policies as a file says (TOML with tables named `tenant`, or JSON).
     #[command(after_help = "Example:\n  waxseal tenant apply -f tenants.toml --dry-run\n\n  \
-        [[tenant]]\n  name = \"acme\"\n  domains = [\"acme.example\"]\n  policy = { subdomains = true, return_path = \"bounce.acme.example\" }")]
+        [[tenant]]\n  name = \"acme\"\n  domains = [\"acme.example\"]\n  policy = { subdomains = true, return_path = \"bounce.acme.example\", recipients_per_day = 50000 }")]
     Apply {
         /// The file; "-" is standard input.
         #[arg(short, long, value_name = "FILE")]
@@ -125,6 +125,9 @@ fn show(detail: &TenantDetail) -> Result<(), CliError> {
         ("logo", policy.logo.clone().unwrap_or_else(|| "none".to_owned())),
         ("return path", policy.return_path.as_ref().map_or_else(|| "as sent".to_owned(), ToString::to_string)),
         ("posts by mail", policy.posts_address.as_ref().map_or_else(|| "not taken".to_owned(), ToString::to_string)),
+        ("egress pool", policy.egress_pool.clone().unwrap_or_else(|| "default".to_owned())),
+        ("recipients an hour", policy.recipients_per_hour.map_or_else(|| "any".to_owned(), |limit| limit.to_string())),
+        ("recipients a day", policy.recipients_per_day.map_or_else(|| "any".to_owned(), |limit| limit.to_string())),
         ("tls", policy.tls.map_or_else(inherited, |level| format!("{level:?}").to_lowercase())),
         ("redaction", policy.redaction.as_ref().map_or_else(inherited, |own| format!("{:?}", own.mode).to_lowercase())),
     ]))?;

@@ -6,8 +6,9 @@ use super::cross::tls_of;
 use super::value::{SectionValues, Value, Values, maybe_path};
 use super::{
     AddressDetail, Config, Delivery, DialogueTimeouts, Dns, DomainPattern, Egress, Limits, Listener, ListenerKind,
-    ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles, TlsReport,
+    ListenerTls, Log, Queue, Route, Site, Spam, TlsFiles, TlsReport, WarmUp,
 };
+use crate::clock::Timestamp;
 use crate::deliver::shaping::built_in_sites;
 use crate::message::DomainName;
 use crate::redact;
@@ -202,7 +203,21 @@ fn egress(section: &SectionValues, hostname: &DomainName) -> Egress {
         name: section.text("name").to_owned(),
         address: *address,
         ehlo: section.domain("ehlo").unwrap_or_else(|| hostname.clone()),
+        pool: section.text("pool").to_owned(),
+        weight: u32::try_from(section.integer("weight")).unwrap_or(u32::MAX),
+        warm_up: warm_up(section),
     }
+}
+
+fn warm_up(section: &SectionValues) -> Option<WarmUp> {
+    let letters = section.list("warm_up", |value| if let Value::Integer(count) = value { Some(*count) } else { None });
+    let first_day = section.maybe_text("warm_up_from").and_then(day)?;
+    (!letters.is_empty()).then_some(WarmUp { first_day, letters })
+}
+
+/// The beginning of a day that is written `2026-11-24`.
+pub(super) fn day(text: &str) -> Option<Timestamp> {
+    Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z"))
 }
 
 fn tls_report(values: &Values) -> TlsReport {

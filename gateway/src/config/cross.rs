@@ -198,6 +198,15 @@ fn names(values: &Values, found: &mut Vec<Complaint>) {
             seen.push(name);
         }
     }
+    for egress in values.all("egress").iter().filter(|one| good(one, &["warm_up", "warm_up_from"])) {
+        let first = egress.maybe_text("warm_up_from");
+        let days = egress.list("warm_up", |_| Some(())).len();
+        if first.is_some_and(|text| super::build::day(text).is_none()) {
+            complain(found, egress, "warm_up_from", "is no day", "write it as \"2026-11-24\"");
+        } else if days > 0 && first.is_none() {
+            complain(found, egress, "warm_up", "has no first day", "add warm_up_from = \"2026-11-24\"");
+        }
+    }
     for site in values.all("delivery.site").iter().filter(|site| good(site, &["match_mx", "match_domain"])) {
         if site.list("match_mx", |_| Some(())).is_empty() && site.list("match_domain", |_| Some(())).is_empty() {
             found.push(Complaint::at(

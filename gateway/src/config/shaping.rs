@@ -34,7 +34,7 @@ pub(super) const SITE: Section = section(
 pub(super) const EGRESS: Section = section(
     "egress",
     Occurs::Repeated,
-    "Source addresses.",
+    "Source addresses; a tenant's policy names the pool that its letters leave from (egress_pool).",
     &[
         key("name", Text, Required("\"a\""), "Its name."),
         key("address", Address, Required("\"192.0.2.10\""), "The address that connections are bound to."),
@@ -44,5 +44,14 @@ pub(super) const EGRESS: Section = section(
             Nothing("\"mx1.relay.example\""),
             "The EHLO name that goes with it; the hostname if not written.",
         ),
+        key("pool", Text, Is("\"default\""), "The pool that it belongs to; tenants that name none use \"default\"."),
+        key("weight", Integer(1, 10_000), Is("1"), "Its share of the pool's letters, relative to the others'."),
+        key(
+            "warm_up",
+            List(&Integer(1, 1_000_000_000), 0),
+            Is("[]"),
+            "Letters that it may take on its first day, its second, and so on; after the last one any number.",
+        ),
+        key("warm_up_from", Text, Nothing("\"2026-11-24\""), "The first day of warm_up, in UTC."),
     ],
 );

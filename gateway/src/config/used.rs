@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::message::{DomainName, Mailbox};
 use crate::redact;
 use crate::sign::TlsLevel;
@@ -359,6 +360,21 @@ pub struct Egress {
     pub address: IpAddr,
     /// The EHLO name.
     pub ehlo: DomainName,
+    /// The pool that it belongs to.
+    pub pool: String,
+    /// Its share of the pool's letters, relative to the others'.
+    pub weight: u32,
+    /// How it is brought into use; `None` is at once.
+    pub warm_up: Option<WarmUp>,
+}
+
+/// A source address that nobody knows yet gets more letters day by day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WarmUp {
+    /// The first day, at its beginning in UTC.
+    pub first_day: Timestamp,
+    /// Letters on each day; after the last one any number.
+    pub letters: Vec<u64>,
 }
 
 /// DNS.

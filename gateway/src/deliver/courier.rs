@@ -21,6 +21,7 @@ use serde::Serialize;
 use super::connect::{Approach, HostFailure};
 use super::dialer::Dialer;
 use super::dialogue::{Ending, Needs, Setting, transact};
+use super::egress::{DEFAULT_POOL, Lent, NoSource, Sources};
 use super::link::Link;
 use super::mta_sts::MtaSts;
 use super::outcome::{DialogueStage, HostVerdict, Outcome, Scene};
@@ -32,6 +33,7 @@ use super::{Destination, DestinationKind, DestinationLimits, GROUP, SiteRules, T
 use crate::clock::Clock;
 use crate::config::{Config, Delivery, Dns, Egress, ListenerKind, Site};
 use crate::message::{DomainName, Mailbox};
+use crate::observe::{Event, emit};
 use crate::resolver::Resolver;
 use crate::store::ledger::Ledger;
 
@@ -90,16 +92,9 @@ impl Parts {
         Ok(Self { hostname, delivery, egress, surroundings, tls })
     }
 
-    /// The source address and the name that go with a transaction; an unknown name is an error, not "any".
-    fn source(&self, egress: Option<&str>) -> Result<(Option<IpAddr>, &DomainName), String> {
-        match egress {
-            // Without a wish the first one that is configured; without any the system chooses.
-            None => Ok(self.egress.first().map_or((None, &self.hostname), |first| (Some(first.address), &first.ehlo))),
-            Some(name) => match self.egress.iter().find(|egress| egress.name == name) {
-                Some(egress) => Ok((Some(egress.address), &egress.ehlo)),
-                None => Err(format!("the source address \"{name}\" is not configured")),
-            },
-        }
+    /// The default pool without any `[[egress]]`: the system chooses the address.
+    fn lets_the_system_choose(&self, pool: &str) -> bool {
+        pool == DEFAULT_POOL && !self.egress.iter().any(|one| one.pool == DEFAULT_POOL)
     }
 
     /// Which site's rules hold: the recipient domain's own, else the first one that an MX host matches.
@@ -140,6 +135,7 @@ pub struct Courier {
     mta_sts: MtaSts,
     book: Arc<Book>,
     dead: Arc<DeadAddresses>,
+    sources: Sources,
     /// The MX hosts that each domain had last, so that [`Courier::limits_for`] need not ask DNS.
     seen: Mutex<HashMap<DomainName, Arc<[DomainName]>>>,
 }
@@ -166,8 +162,9 @@ impl Courier {
         let pool = Pool::new(parts.delivery.connections.max(1));
         let parts = RwLock::new(Arc::new(parts));
         let mta_sts = MtaSts::new(Arc::clone(&resolver), Arc::clone(&clock), Arc::clone(&ledger));
-        let (book, dead) = (Arc::new(Book::open(Arc::clone(&ledger))), Arc::new(DeadAddresses::open(ledger)));
-        Self { parts, resolver, dialer, clock, pool, mta_sts, book, dead, seen: Mutex::default() }
+        let (book, dead) = (Book::open(Arc::clone(&ledger)), DeadAddresses::open(Arc::clone(&ledger)));
+        let (book, dead, sources) = (Arc::new(book), Arc::new(dead), Sources::open(ledger));
+        Self { parts, resolver, dialer, clock, pool, mta_sts, book, dead, sources, seen: Mutex::default() }
     }
 
     /// A courier of the parts that delivery uses, for its tests.
@@ -291,9 +288,12 @@ impl Courier {
         Arc::clone(&self.dead)
     }
 
-    /// Forgets policies that ran out; called now and then. Blocks on the disk.
+    /// Forgets policies that ran out, and writes down what sources took; called now and then. Blocks on the disk.
     pub fn sweep(&self) {
         self.mta_sts.sweep();
+        if let Err(error) = self.sources.save() {
+            emit(&Event::Gateway { state: "ledger", detail: error.to_string() });
+        }
     }
 
     /// Closes idle connections and waits for the farewells (two seconds at most).
@@ -340,6 +340,7 @@ impl Courier {
             failures: Vec::new(),
             turned_away: None,
             failed_by_sts: false,
+            other_family: None,
         };
         let last_word = attempt.run().await;
         let outcomes = attempt.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| last_word.clone()));

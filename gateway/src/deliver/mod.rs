@@ -9,6 +9,7 @@ pub mod courier;
 pub mod dane;
 pub mod dialer;
 pub mod dialogue;
+pub mod egress;
 pub mod https;
 pub mod link;
 pub mod mta_sts;
@@ -129,8 +130,8 @@ pub struct Transaction {
     pub tls: TlsLevel,
     /// Is it a TLS report of our own? Those are not reported on.
     pub report: bool,
-    /// The name of the source address, from `[[egress]]`; `None` is as the system chooses.
-    pub egress: Option<String>,
+    /// The pool of source addresses that the tenant's letters leave from; `None` is the default one.
+    pub egress_pool: Option<String>,
 }
 
 #[cfg(test)]

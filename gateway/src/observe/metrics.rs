@@ -100,6 +100,7 @@ const REJECTS: &[&str] = &[
     "size",
     "slow-data",
     "starttls-injection",
+    "quota",
     "store",
     "structure",
     "suppressed",

@@ -22,6 +22,7 @@ use crate::sign::{
     self, MailStream, SealRequest, Sealed, SendOptions, SignatureFact, Signers as _, TlsLevel, TraceFacts, return_path,
 };
 use crate::store::{LetterRecord, NewLetter, RecipientState, TLS_REPORT_TAG};
+use crate::tenants::quota::{Quotas, Taken};
 use crate::tenants::{Directory, Registry, Tenant};
 
 /// A letter that is ready for the store, and what the redaction stage said.
@@ -39,6 +40,7 @@ pub struct Stages {
     registry: Arc<Registry>,
     config: RwLock<Arc<Config>>,
     clock: Arc<dyn Clock>,
+    quotas: Arc<Quotas>,
     /// Who remembers what happened; nobody in tools and simulations.
     memory: OnceLock<Memory>,
 }
@@ -54,7 +56,19 @@ pub struct Memory {
 impl Stages {
     /// Stages for these tenants under this configuration.
     pub fn new(registry: Arc<Registry>, config: Arc<Config>, clock: Arc<dyn Clock>) -> Self {
-        Self { registry, config: RwLock::new(config), clock, memory: OnceLock::new() }
+        Self { registry, config: RwLock::new(config), clock, quotas: Arc::default(), memory: OnceLock::new() }
+    }
+
+    /// What tenants have used of their quotas.
+    pub fn quotas(&self) -> &Arc<Quotas> {
+        &self.quotas
+    }
+
+    /// Takes a submission's recipients from its tenant's quota; `None` if it has none.
+    pub fn take_quota(&self, tenant: TenantId, recipients: usize) -> Result<Option<Taken>, AcceptError> {
+        let directory = self.registry.snapshot();
+        let tenant = directory.tenant(tenant).ok_or(AcceptError::NoTenant)?;
+        Ok(self.quotas.take((tenant.id, &tenant.name), &tenant.policy, recipients, self.clock.now())?)
     }
 
     /// Has what happens remembered from now on. Only the first call counts.
@@ -317,6 +331,10 @@ impl Sender for Stages {
         }
         let moments = events.iter().filter_map(|event| history::of_event(event, now)).collect();
         memory.history.note(record.tenant, record.id, moments);
+    }
+
+    fn egress_pool(&self, record: &LetterRecord) -> Option<String> {
+        self.registry.snapshot().tenant(record.tenant).and_then(|tenant| tenant.policy.egress_pool.clone())
     }
 
     fn tls(&self, record: &LetterRecord) -> TlsLevel {

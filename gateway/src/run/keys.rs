@@ -66,16 +66,16 @@ impl Letters for LocalStore {
     fn waiting(&self, domain: &DomainName, accepted_before: Timestamp) -> bool {
         let mut after = None;
         loop {
-            let page = self.scan(after, PAGE);
+            // An id tells when its letter was accepted, oldest first: nothing younger is read, and few are so old.
+            let page = self.agenda(after, PAGE);
             let Some(last) = page.last() else { return false };
             after = Some(last.id);
+            let old = page.iter().take_while(|letter| letter.id.accepted_at() <= accepted_before);
             let waits = |record: &LetterRecord| {
                 let from = record.from_domain.parse::<DomainName>();
                 from.is_ok_and(|from| from.is_within(domain)) && record.states.iter().any(|state| !state.is_final())
             };
-            // Oldest first: what comes after was accepted later still.
-            let old = page.iter().take_while(|record| record.accepted <= accepted_before);
-            if old.clone().any(waits) {
+            if old.clone().filter_map(|letter| self.find(letter.id)).any(|record| waits(&record)) {
                 return true;
             }
             if old.count() < page.len() {

@@ -329,3 +329,57 @@ proptest! {
         }
     }
 }
+
+/// The figures of ops/bench/README.md: with so many letters waiting, one of them is delivered and another comes, and now
+/// and then one is withdrawn.
+#[test]
+#[ignore = "a bench: cargo nextest run --release -p waxseal --run-ignored only --no-capture the_cost_of_an_event"]
+fn the_cost_of_an_event() {
+    const EVENTS: u64 = 200_000;
+    for letters in [1_000u64, 10_000, 100_000, 1_000_000] {
+        let lanes: Vec<Destination> = (0..1000).map(|n| destination(&format!("d{n}.example"))).collect();
+        let (mut board, mut workers, mut next) = (Board::new(500), Vec::<LaneKey>::new(), 0);
+        let mut come = |board: &mut Board, workers: &mut Vec<LaneKey>| {
+            let stream = if next % 3 == 0 { MailStream::Bulk } else { MailStream::Transactional };
+            let (to, share) = (&lanes[(next * 7919 % 1000) as usize], share((next % 100) as u32, stream));
+            board.set_event(id(next), at(1_000_000 + next * 7919 % 1_000_000));
+            if board.enqueue(job_of(next, share), to, NOW, || limits(20, None)) {
+                workers.push(to.lane().into());
+            }
+            next += 1;
+        };
+        for _ in 0..letters {
+            come(&mut board, &mut workers);
+        }
+        let begun = std::time::Instant::now();
+        let (mut done, mut place) = (0, 0);
+        while done < EVENTS {
+            place = (place + 1) % workers.len();
+            match board.turn(&workers[place], NOW) {
+                Turn::Job(job) => {
+                    board.done(job.id, &job.recipients);
+                    board.forget(job.id);
+                    board.reachable(&workers[place], true);
+                    if board.staff(&workers[place], NOW) {
+                        workers.push(workers[place].clone());
+                    }
+                    done += 1;
+                    if done % 10 == 0 {
+                        let one = id(done + done * 7919 % letters);
+                        let free = board.withdraw(one, &[0]);
+                        board.done(one, &free);
+                    }
+                    come(&mut board, &mut workers);
+                    assert!(board.due(NOW, 1).is_empty());
+                }
+                Turn::Move(lane) => workers[place] = lane,
+                Turn::Rest => drop(workers.swap_remove(place)),
+            }
+            if workers.is_empty() {
+                come(&mut board, &mut workers);
+            }
+        }
+        let nanos = begun.elapsed().as_nanos() / u128::from(EVENTS);
+        println!("{letters} letters, {} tenants, {} lanes: {nanos} ns an event", 100, lanes.len());
+    }
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::limit::{LaneView, Limit};
 use super::report::{self, GiveUp, Settlement};
 use super::runner::Scheduler;
 use super::suspension::{Scope, Suspension, scope_words};
@@ -69,6 +70,13 @@ impl Scheduler {
             RecipientState::Dropped { .. } => (None, 0, None),
         };
         let suspended = self.suspended(record, at, self.clock.now());
+        let limit = match state {
+            _ if in_flight => None,
+            _ if suspended.is_some() => Some(Limit::Suspended),
+            _ if waits_in_line => lane.as_ref().map(LaneView::limit),
+            RecipientState::Waiting { .. } => Some(Limit::Time),
+            _ => None,
+        };
         let reason = match state {
             _ if in_flight => format!("an attempt to {} is running", destination.key),
             _ if suspended.is_some() => suspended.map(|one| one.words()).unwrap_or_default(),
@@ -91,6 +99,7 @@ impl Scheduler {
             next_attempt,
             attempts,
             reason,
+            limit,
             last,
             expires: record.expires,
         }

@@ -33,8 +33,8 @@ pub struct LaneView {
 }
 
 /// The one thing that a recipient waits for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "limit")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Limit {
     /// Its next attempt, by the retry policy or the sender's wish.
     Time,

@@ -202,6 +202,10 @@ impl From<&AcceptError> for Reply {
             AcceptError::NoTenant => {
                 Self::refusal(550, "5.7.1", "tenant", "the tenant of this credential no longer exists")
             }
+            AcceptError::OverQuota(over) => {
+                let free = over.free.written("%H:%MZ on %d %b");
+                Self::refusal(452, "4.7.1", "quota", format!("{over} - try again after {free}"))
+            }
             AcceptError::KeyBusy => Self::refusal(451, "4.3.0", "idempotency", format!("{error} - try again shortly")),
             AcceptError::ShuttingDown => {
                 Self::refusal(421, "4.3.2", "shutdown", "the gateway is shutting down - try again shortly")
@@ -263,6 +267,8 @@ impl From<&StoreError> for Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
+    use crate::tenants::quota::OverQuota;
     use proptest::prelude::*;
 
     fn start(error: &AcceptError) -> String {
@@ -298,6 +304,17 @@ mod tests {
             ),
             (io.into(), "451 4.3.0 the message could not be stored - try again later"),
             (StoreError::DiskShort { free: 1, reserve: 2 }.into(), "452 4.3.1 short of disk space - try again later"),
+            (
+                OverQuota {
+                    tenant: "acme".into(),
+                    limit: 1000,
+                    span: "an hour",
+                    used: 990,
+                    free: Timestamp::from_millis(1_795_442_709_123),
+                }
+                .into(),
+                "452 4.7.1 tenant acme may submit 1000 recipients in an hour and has used 990 - try again after 14:05Z on 23 Nov",
+            ),
             (AcceptError::ShuttingDown, "421 4.3.2 the gateway is shutting down - try again shortly"),
         ] {
             assert_eq!(start(&error), expected);

@@ -25,6 +25,10 @@ pub enum Shelf {
     TlsReports,
     /// Addresses that get no mail; in a ledger of their own.
     Suppressions,
+    /// What tenants have used of their quotas, by tenant.
+    Quotas,
+    /// Letters that source addresses took today, by source.
+    Egress,
 }
 
 impl Shelf {
@@ -34,6 +38,8 @@ impl Shelf {
             Self::TlsResults => "tls-results",
             Self::TlsReports => "tls-reports",
             Self::Suppressions => "suppressions",
+            Self::Quotas => "quotas",
+            Self::Egress => "egress",
         }
     }
 }

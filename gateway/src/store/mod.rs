@@ -27,6 +27,7 @@ pub mod shelf;
 pub mod sled_copy;
 mod summary;
 pub(crate) mod table;
+mod tally;
 mod traffic;
 
 use async_trait::async_trait;

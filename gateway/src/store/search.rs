@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::catalogue::{Mark, Sought};
-use super::summary::Waits;
 use super::table::Table;
 use super::{LetterRecord, LocalStore, Store};
 use crate::clock::Timestamp;
@@ -41,25 +40,6 @@ struct Piece<T> {
 }
 
 impl Table {
-    /// Counts for the gauges. Looks no further than to the first letter of each state that somebody is in.
-    pub fn waits(&self) -> Waits {
-        let mut waits = Waits { recipients: self.waiting, ..Waits::default() };
-        let mut missing = self.waiting.iter().filter(|count| **count > 0).count();
-        for (id, live) in self.from(None) {
-            if missing == 0 {
-                break;
-            }
-            for (place, count) in live.summary.waits.iter().enumerate() {
-                if *count > 0 && waits.oldest[place].is_none() {
-                    // Ids are in the order of acceptance.
-                    waits.oldest[place] = Some(id.accepted_at());
-                    missing -= 1;
-                }
-            }
-        }
-        waits
-    }
-
     fn candidates(&self, sought: &Sought, after: Option<LetterId>, limit: usize) -> Piece<Vec<LetterId>> {
         let wanted = self.catalogue.wanted(sought);
         let mut found = Vec::new();

@@ -3,6 +3,8 @@
 //! changes it, in the journal's order and only after the sync, so that a checkpoint of the table is a state that the
 //! journal really went through.
 
+mod space;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
@@ -10,13 +12,16 @@ use bytes::Bytes;
 
 use super::catalogue::{Catalogue, Marks};
 use super::record::{self, Entry};
-pub use super::summary::{Agenda, Location, Position, Summary};
+pub use super::summary::{Agenda, Location, Position, Summary, Waits};
+use super::tally::Tally;
 use super::{LetterRecord, Transition};
 use crate::clock::Timestamp;
 use crate::ids::{LetterId, TenantId};
 
 /// How long an idempotency key is remembered (INTERFACES §3).
 pub const KEY_LIFE: Duration = Duration::from_hours(24);
+/// How often it is looked whether keys have become too old; they mean nothing from their end on, whenever they go.
+const KEY_SWEEP: Duration = Duration::from_mins(10);
 
 /// The parts of a letter that are in memory only while they are needed.
 #[derive(Debug)]
@@ -114,13 +119,16 @@ pub struct Changes {
 pub struct Table {
     letters: BTreeMap<LetterId, Live>,
     pub(super) catalogue: Catalogue,
-    /// Recipients that are queued, deferred and held.
-    pub(super) waiting: [usize; 3],
+    tally: Tally,
     segments: BTreeMap<u64, SegmentUse>,
     dirty: HashSet<LetterId>,
     removed: Vec<LetterId>,
     keys: HashMap<(TenantId, String), (LetterId, Timestamp)>,
     fresh_keys: Vec<(TenantId, String)>,
+    /// Not before this is it looked again whether keys have become too old.
+    keys_due: Timestamp,
+    /// How far the look for living letters of this segment has come.
+    looked: Option<(u64, LetterId)>,
     position: Position,
     hot_octets: usize,
     hot_budget: usize,
@@ -135,7 +143,7 @@ impl Table {
     /// Puts a letter of the index in, at the start.
     pub fn restore(&mut self, id: LetterId, summary: Summary) {
         self.count(&summary.location, true);
-        self.recount([0; 3], summary.waits);
+        self.tally.add(id, summary.waits);
         self.letters.insert(id, Live { summary, marks: Marks::default(), loaded: None, indexed: true });
     }
 
@@ -146,9 +154,7 @@ impl Table {
             live.marks = Marks::default();
         }
         self.letters.append(&mut recovered.letters);
-        for (here, there) in self.waiting.iter_mut().zip(recovered.waiting) {
-            *here += there;
-        }
+        self.tally.absorb(recovered.tally);
         for (number, usage) in recovered.segments {
             let here = self.segments.entry(number).or_default();
             here.letters += usage.letters;
@@ -165,12 +171,6 @@ impl Table {
     /// Puts an idempotency key of the index in, at the start.
     pub fn restore_key(&mut self, key: (TenantId, String), value: (LetterId, Timestamp)) {
         self.keys.insert(key, value);
-    }
-
-    fn recount(&mut self, before: [u16; 3], after: [u16; 3]) {
-        for (place, total) in self.waiting.iter_mut().enumerate() {
-            *total = *total - usize::from(before[place]) + usize::from(after[place]);
-        }
     }
 
     fn count(&mut self, location: &Location, living: bool) {
@@ -231,7 +231,7 @@ impl Table {
         self.hot_octets += hot.as_ref().map_or(0, Bytes::len);
         self.count(&location, true);
         let (summary, marks) = (Summary::of(&record, location), self.catalogue.mark(&record));
-        self.recount([0; 3], summary.waits);
+        self.tally.add(id, summary.waits);
         self.letters.insert(id, Live { summary, marks, loaded: Some(Box::new(Loaded { record, hot })), indexed });
         self.dirty.insert(id);
     }
@@ -244,7 +244,7 @@ impl Table {
         let old = self.letters.remove(&id)?;
         self.cool(old.loaded.as_deref());
         self.count(&old.summary.location, false);
-        self.recount(old.summary.waits, [0; 3]);
+        self.tally.remove(id, old.summary.waits);
         self.catalogue.unmark(&old.marks);
         self.dirty.remove(&id);
         Some(old)
@@ -260,7 +260,8 @@ impl Table {
         let (after, ended) = (live.summary.waits, record::ended(&loaded.record));
         self.hot_octets -= loaded.hot.take().map_or(0, |hot| hot.len());
         self.dirty.insert(id);
-        self.recount(before, after);
+        self.tally.remove(id, before);
+        self.tally.add(id, after);
         if ended
             && let Some(old) = self.remove(id)
             && old.indexed
@@ -333,6 +334,11 @@ impl Table {
         self.from(after).take(limit).map(|(id, live)| live.summary.agenda(*id)).collect()
     }
 
+    /// Counts for the gauges.
+    pub fn waits(&self) -> Waits {
+        self.tally.waits()
+    }
+
     /// How many letters live.
     pub fn len(&self) -> usize {
         self.letters.len()
@@ -346,6 +352,10 @@ impl Table {
 
     /// Forgets idempotency keys that are too old; those that the index may know.
     pub fn expire_keys(&mut self, now: Timestamp) -> Vec<(TenantId, String)> {
+        if now < self.keys_due {
+            return Vec::new();
+        }
+        self.keys_due = now + KEY_SWEEP;
         let old: Vec<_> = self.keys.iter().filter(|(_, (_, end))| *end <= now).map(|(key, _)| key.clone()).collect();
         for key in &old {
             self.keys.remove(key);
@@ -395,37 +405,5 @@ impl Table {
         let ended = changes.upserts.iter().map(|(record, _)| record.id).filter(|id| !self.letters.contains_key(id));
         self.removed.extend(changes.removals.iter().copied().chain(ended));
         self.fresh_keys.extend(changes.keys.into_iter().map(|(key, _)| key));
-    }
-
-    /// The oldest segments that hold nothing alive and lie before `checkpoint`, to be unlinked in this order.
-    ///
-    /// Only a prefix: a settlement in a later segment must not go before the letter that it ends.
-    pub fn dead_prefix(&self, checkpoint: Position) -> Vec<u64> {
-        let dead = |(number, usage): &(&u64, &SegmentUse)| usage.letters == 0 && **number < checkpoint.segment;
-        self.segments.iter().take_while(dead).map(|(number, _)| *number).collect()
-    }
-
-    /// A segment is gone.
-    pub fn forget_segment(&mut self, number: u64) {
-        self.segments.remove(&number);
-    }
-
-    /// The oldest segment's living letters, if the journal holds more than `slack` dead octets and less than half
-    /// of that segment lives: worth moving to the front so that the space comes back.
-    pub fn worth_moving(&self, slack: u64, at_most: usize) -> Vec<LetterId> {
-        let total: u64 = self.segments.values().map(|usage| usage.length).sum();
-        let living: u64 = self.segments.values().map(|usage| usage.octets).sum();
-        let Some((number, oldest)) = self.segments.iter().next() else { return Vec::new() };
-        if *number == self.position.segment || total - living.min(total) < slack || oldest.octets * 2 > oldest.length {
-            return Vec::new();
-        }
-        let inside = |(_, live): &(&LetterId, &Live)| u64::from(live.summary.location.segment) == *number;
-        self.letters.iter().filter(inside).take(at_most).map(|(id, _)| *id).collect()
-    }
-
-    /// Octets of the journal on disk, and of living frames in it.
-    pub fn octets(&self) -> (u64, u64) {
-        let sum = |f: fn(&SegmentUse) -> u64| self.segments.values().map(f).sum();
-        (sum(|usage| usage.length), sum(|usage| usage.octets))
     }
 }

@@ -7,6 +7,7 @@ mod directory;
 mod dkim_key;
 mod draft;
 mod error;
+pub mod quota;
 mod read;
 mod records;
 mod registry;
@@ -65,6 +66,15 @@ pub struct TenantPolicy {
     pub redaction: Option<redact::Policy>,
     /// The least TLS for its mail.
     pub tls: Option<TlsLevel>,
+    /// The pool of source addresses that its letters leave from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress_pool: Option<String>,
+    /// Recipients that it may submit in an hour; `None` is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipients_per_hour: Option<u64>,
+    /// Recipients that it may submit in a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipients_per_day: Option<u64>,
 }
 
 /// A domain that a tenant may send as.

@@ -39,7 +39,8 @@ const SEALING_SLACK: Duration = Duration::from_mins(10);
 
 /// Asks the queue.
 pub trait Letters: Send + Sync + 'static {
-    /// Does a letter from `domain`, or from below it, wait that was accepted before this moment? Walks the queue.
+    /// Does a letter from `domain`, or from below it, wait that was accepted before this moment? Reads those that are so
+    /// old.
     fn waiting(&self, domain: &DomainName, accepted_before: Timestamp) -> bool;
 }
 

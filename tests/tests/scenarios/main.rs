@@ -28,6 +28,7 @@ mod redaction_corpus;
 mod refusals;
 mod returns;
 mod senders;
+mod shaping;
 mod signatures;
 mod tenants;
 mod tls_reports;

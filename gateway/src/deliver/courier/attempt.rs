@@ -2,9 +2,9 @@
 
 use super::plan::{Asked, Plan, PlannedHost};
 use super::{
-    Approach, Courier, DestinationKind, DialogueStage, DomainName, Ending, HostFailure, HostVerdict, IpAddr, Link,
-    MxHost, Needs, NoTarget, Outcome, Parts, PoolKey, RECIPIENTS_AT_ONCE, Scene, Setting, Target, Transaction, targets,
-    transact,
+    Approach, Courier, DEFAULT_POOL, DestinationKind, DialogueStage, DomainName, Ending, HostFailure, HostVerdict,
+    IpAddr, Lent, Link, MxHost, Needs, NoSource, NoTarget, Outcome, Parts, PoolKey, RECIPIENTS_AT_ONCE, Scene, Setting,
+    Target, Transaction, targets, transact,
 };
 use crate::deliver::tls_policy::{Avoidance, DecidedBy, Ruling};
 
@@ -20,6 +20,16 @@ pub(super) struct Attempt<'a> {
     pub(super) turned_away: Option<Outcome>,
     /// A host failed, or was left alone, over the domain's MTA-STS policy.
     pub(super) failed_by_sts: bool,
+    /// Every address is of the other family than the source: IPv4 (true) or IPv6.
+    pub(super) other_family: Option<bool>,
+}
+
+/// Where a letter leaves from.
+pub(super) struct Source<'a> {
+    /// `None`: the system chooses.
+    address: Option<IpAddr>,
+    ehlo: &'a DomainName,
+    lent: Option<Lent<'a>>,
 }
 
 /// What to do with the link after a series of transactions, and whether to go on.
@@ -29,12 +39,12 @@ pub(super) enum Next {
     AnotherHost,
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
     /// Tries everything there is; gives back what holds for recipients that are still undecided.
     pub(super) async fn run(&mut self) -> Outcome {
-        let (source, ehlo) = match self.parts.source(self.transaction.egress.as_deref()) {
+        let mut source = match self.source(None) {
             Ok(source) => source,
-            Err(note) => return self.at.postponed(DialogueStage::Policy, &note, (4, 3, 5)),
+            Err(why) => return self.no_source(&why),
         };
         let to = &self.transaction.destination;
         let asked = Asked::by(self.transaction);
@@ -42,8 +52,18 @@ impl Attempt<'_> {
             Ok(plan) => plan,
             Err(why) => return self.no_target(&why),
         };
-        if let Err(outcome) = self.follow(&plan, source, ehlo).await {
+        if let Err(outcome) = self.follow(&plan, &source).await {
             return outcome;
+        }
+        if let Some(ipv4) = self.other_family {
+            source = match self.source(Some(ipv4)) {
+                Ok(source) => source,
+                // A pool without an address of the family cannot reach such hosts: what was said of that holds.
+                Err(_) => return self.conclude(),
+            };
+            if let Err(outcome) = self.follow(&plan, &source).await {
+                return outcome;
+            }
         }
         // RFC 8461 §5.1: no mail fails over a policy before the domain was asked for a newer one. Once is enough.
         if self.failed_by_sts && self.undecided() > 0 && self.courier.has_newer_policy(self.parts, to, &plan).await {
@@ -52,16 +72,44 @@ impl Attempt<'_> {
                 Err(why) => return self.no_target(&why),
             };
             self.failures.clear();
-            if let Err(outcome) = self.follow(&plan, source, ehlo).await {
+            if let Err(outcome) = self.follow(&plan, &source).await {
                 return outcome;
             }
+        }
+        if self.outcomes.iter().any(|outcome| matches!(outcome, Some(Outcome::Delivered(_))))
+            && let Some(lent) = &mut source.lent
+        {
+            lent.used();
         }
         self.conclude()
     }
 
+    /// The source whose turn it is in the tenant's pool.
+    fn source(&self, ipv4: Option<bool>) -> Result<Source<'a>, NoSource> {
+        let (parts, courier): (&'a Parts, &'a Courier) = (self.parts, self.courier);
+        let pool = self.transaction.egress_pool.as_deref().unwrap_or(DEFAULT_POOL);
+        if parts.lets_the_system_choose(pool) {
+            return Ok(Source { address: None, ehlo: &parts.hostname, lent: None });
+        }
+        let lent = courier.sources.lend(&parts.egress, pool, ipv4, courier.clock.now())?;
+        let chosen = parts.egress.iter().find(|one| one.name == lent.name);
+        let (address, ehlo) = chosen.map_or((None, &parts.hostname), |one| (Some(one.address), &one.ehlo));
+        Ok(Source { address, ehlo, lent: Some(lent) })
+    }
+
+    fn no_source(&self, why: &NoSource) -> Outcome {
+        let status = match why {
+            NoSource::NoPool(_) => (4, 3, 5),
+            NoSource::WarmingUp(_) => (4, 4, 5),
+        };
+        self.at.postponed(DialogueStage::Policy, &why.to_string(), status)
+    }
+
     /// Warm links, then host by host, as the plan says. `Err` is an outcome for everybody who is undecided.
-    async fn follow(&mut self, plan: &Plan, source: Option<IpAddr>, ehlo: &DomainName) -> Result<(), Outcome> {
-        let key = plan.pool_key(self.transaction.egress.clone());
+    async fn follow(&mut self, plan: &Plan, source: &Source<'_>) -> Result<(), Outcome> {
+        let name = source.lent.as_ref().map(|lent| lent.name.clone());
+        let key = plan.pool_key(name);
+        self.other_family = None;
         let per_link = self.parts.limits(&plan.rules).messages_per_connection;
         while let Some(link) = self.courier.pool.take(&key).await {
             match self.use_link(link, &key, per_link).await {
@@ -72,7 +120,11 @@ impl Attempt<'_> {
         }
         self.leave_alone(plan);
         let targets = self.targets(&plan.mx).await.map_err(|why| self.no_target(&why))?;
-        for target in targets.iter().filter(|t| source.is_none_or(|s| s.is_ipv4() == t.address.is_ipv4())) {
+        let family = |target: &&Target| source.address.is_none_or(|own| own.is_ipv4() == target.address.is_ipv4());
+        if !targets.is_empty() && !targets.iter().any(|target| family(&target)) {
+            self.other_family = source.address.map(|own| !own.is_ipv4());
+        }
+        for target in targets.iter().filter(family) {
             let Some(host) = plan.host(&target.host) else { continue };
             let Ruling::Connect(decision) = &host.ruling else { continue };
             let approach = Approach {
@@ -80,8 +132,8 @@ impl Attempt<'_> {
                 tls: &self.parts.tls,
                 judged: Plan::judges(host, decision),
                 decision: decision.clone(),
-                ehlo,
-                source,
+                ehlo: source.ehlo,
+                source: source.address,
                 timeouts: &self.parts.delivery.timeouts,
             };
             match self.try_target(&approach, target, &key, per_link, (plan, host)).await {

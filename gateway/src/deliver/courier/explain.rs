@@ -2,8 +2,8 @@
 
 use super::plan::{Asked, Plan};
 use super::{
-    Courier, Destination, DestinationKind, DestinationLimits, DomainName, IpAddr, Mailbox, NoTarget, Parts, Serialize,
-    targets,
+    Courier, Destination, DestinationKind, DestinationLimits, DomainName, Egress, IpAddr, Mailbox, NoTarget, Parts,
+    Serialize, targets,
 };
 use crate::deliver::mta_sts::Finding;
 use crate::deliver::tls_policy::{Decision, Ruling};
@@ -165,10 +165,15 @@ impl Courier {
     /// What would be done with mail for this address, and why.
     pub async fn explain(&self, address: &Mailbox) -> RouteExplanation {
         let parts = self.parts();
-        let destination = self.destination(address.domain());
+        let destination = self.locate(address.domain()).await;
         let mut explanation = RouteExplanation::new(address, &destination);
-        explanation.sources =
-            parts.egress.iter().map(|e| format!("{} ({}) as {}", e.name, e.address, e.ehlo)).collect();
+        let source = |one: &Egress| {
+            let warm_up = self.sources.standing(one, self.clock.now());
+            let warm_up = warm_up.map(|(taken, most)| format!(", warms up: {taken} of {most} letters today"));
+            let pool = format!("pool {}, weight {}", one.pool, one.weight);
+            format!("{} ({}) as {}, {pool}{}", one.name, one.address, one.ehlo, warm_up.unwrap_or_default())
+        };
+        explanation.sources = parts.egress.iter().map(source).collect();
         match self.plan(&parts, &destination, Asked::default()).await {
             Ok(plan) => self.explain_plan(&parts, &destination, &plan, &mut explanation).await,
             Err(why) => {

@@ -73,7 +73,7 @@ fn transaction(courier: &Courier, to: &[&str]) -> Transaction {
         envelope_id: None,
         tls: TlsLevel::Opportunistic,
         report: false,
-        egress: None,
+        egress_pool: None,
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::server::{Script, Server, StartTls};
 use super::{courier, courier_for, deliver_one, delivery, name, transaction, with};
-use crate::config::{Delivery, DomainPattern, Route, Site};
+use crate::config::{Delivery, DomainPattern, Egress, Route, Site};
 use crate::deliver::shaping::built_in_sites;
 use crate::deliver::{Courier, Dialer, Stream, TcpDialer};
 use crate::resolver::StaticResolver;
@@ -276,6 +276,64 @@ async fn a_letter_on_a_reused_link_is_one_write() {
     // This server writes its three replies one by one; one read each is the most.
     assert!(reads.load(Ordering::SeqCst) - reads_before <= 3);
     assert_eq!(server.connections(), 1);
+}
+
+/// Two pools of source addresses on the loopback: who connects, and what it calls itself, is the tenant's pool's.
+#[tokio::test]
+async fn letters_leave_from_the_addresses_of_their_pool() {
+    let server = Server::new(vec![Script::default()]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let peers = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let (serving, seen) = (Arc::clone(&server), Arc::clone(&peers));
+    tokio::spawn(async move {
+        while let Ok((stream, peer)) = listener.accept().await {
+            seen.lock().push(peer.ip().to_string());
+            tokio::spawn(Arc::clone(&serving).serve(Box::new(stream)));
+        }
+    });
+    let egress = |name: &str, address: &str, pool: &str, weight| Egress {
+        name: name.into(),
+        address: address.parse().unwrap(),
+        ehlo: format!("{name}.relay.example").parse().unwrap(),
+        pool: pool.into(),
+        weight,
+        warm_up: None,
+    };
+    let all = vec![
+        egress("a", "127.0.0.2", "default", 2),
+        egress("b", "127.0.0.3", "default", 1),
+        egress("six", "::1", "vip", 1),
+        egress("c", "127.0.0.4", "vip", 1),
+    ];
+    let dns = StaticResolver::new().with_address("there.example", "127.0.0.1".parse().unwrap());
+    let once = Delivery {
+        sites: vec![Site {
+            name: "there".into(),
+            together: true,
+            match_mx: Vec::new(),
+            match_domain: vec![DomainPattern::Exact("there.example".parse().unwrap())],
+            connections: None,
+            messages_per_connection: Some(1),
+            rate: None,
+            tls: None,
+        }],
+        ..delivery()
+    };
+    let courier = Courier::of_parts(once, all, port, Arc::new(dns), Arc::new(TcpDialer));
+    for _ in 0..3 {
+        assert_eq!(name(&deliver_one(&courier).await), "delivered");
+    }
+    let mut vip = transaction(&courier, &["ann@there.example"]);
+    vip.egress_pool = Some("vip".into());
+    for _ in 0..2 {
+        assert_eq!(name(&courier.deliver(&vip).await[0]), "delivered", "the host has no IPv6 address");
+    }
+    assert_eq!(*peers.lock(), ["127.0.0.2", "127.0.0.3", "127.0.0.2", "127.0.0.4", "127.0.0.4"]);
+    vip.egress_pool = Some("nobody".into());
+    let outcome = courier.deliver(&vip).await.remove(0);
+    assert_eq!((name(&outcome), outcome.evidence().status), ("try-later", (4, 3, 5)));
+    assert!(outcome.evidence().note.contains("\"nobody\" is not configured"), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -38,6 +38,10 @@ pub trait Sender: Send + Sync + 'static {
     fn tls(&self, record: &LetterRecord) -> TlsLevel;
     /// Something happened to a letter, and is durable.
     fn happened(&self, _record: &LetterRecord, _events: &[Event]) {}
+    /// The pool of source addresses that the tenant's letters leave from.
+    fn egress_pool(&self, _record: &LetterRecord) -> Option<String> {
+        None
+    }
     /// The tenant's name, for events.
     fn tenant_name(&self, record: &LetterRecord) -> String;
 }

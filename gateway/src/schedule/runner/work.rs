@@ -168,7 +168,7 @@ impl Scheduler {
             envelope_id: envelope.envelope_id.clone(),
             tls: self.sender.tls(record).max(record.options.tls.unwrap_or_default()),
             report: record.is_tls_report(),
-            egress: None,
+            egress_pool: self.sender.egress_pool(record),
         }
     }
 
