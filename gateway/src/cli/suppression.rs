@@ -75,7 +75,7 @@ enum Verb {
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// Add the addresses of a file: one a line, as ADDRESS[,REASON[,EXPIRES]] or as objects of list --json.
+    /// Add the addresses of a file: one a line, as `ADDRESS,REASON,EXPIRES` (the address alone will do) or as objects of `list --json`.
     #[command(after_help = "Example:\n  waxseal suppression import suppressed.csv --tenant acme --dry-run")]
     Import {
         /// The file.

@@ -1,7 +1,7 @@
 //! HTML and XML as a person sees them and as a program does.
 //!
 //! Two readings of one text: [`visible`] drops tags (inline ones leave no trace, block ones end a line, cells end a
-//! cell) and resolves entities; [`source`] keeps everything, resolves entities and escapes, and hides identifiers
+//! cell) and resolves entities; [`mod@source`] keeps everything, resolves entities and escapes, and hides identifiers
 //! (class, id) that no one reads as text. Both take linear time whatever they are given.
 
 mod source;

@@ -212,7 +212,7 @@ impl Default for Limits {
 /// Times its own size that reading a message takes in memory at the most, beside what its archives unpack to
 /// ([`Limits::expansion`]): the decoded part, one reading of it, and for a part full of numbers the edits and the
 /// report. Mails without numbers take a third of it.
-pub const MEMORY_FACTOR: usize = 24;
+pub const MEMORY_FACTOR: usize = 32;
 
 /// Passes over one message: striking a number out may leave digits that stand like another number beside what
 /// follows, and a second run must find nothing.
