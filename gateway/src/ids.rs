@@ -20,6 +20,11 @@ impl LetterId {
         Self((u128::from(now.millis()) << 80) | (random & ((1 << 80) - 1)))
     }
 
+    /// The first of all ids of this time.
+    pub const fn first_at(time: Timestamp) -> Self {
+        Self((time.millis() as u128) << 80)
+    }
+
     /// The sixteen bytes that the store keeps, big-endian so that byte order is time order.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()

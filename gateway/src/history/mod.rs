@@ -222,8 +222,7 @@ impl History {
 
     /// Removes what is too old, so many keys at most; true if there may be more.
     pub fn sweep(&self) -> Result<bool, HistoryError> {
-        let before = self.clock.now().millis().saturating_sub(u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX));
-        let bound = LetterId::from_bytes((u128::from(before) << 80).to_be_bytes());
+        let bound = LetterId::first_at(self.clock.now().before(self.keep));
         self.place.remove_before(&bound.to_bytes(), SWEEP_KEYS)
     }
 

@@ -1,8 +1,9 @@
 //! Where the history lies: a sled database of its own, behind a trait.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::clock::Timestamp;
+use crate::store::sled_file::{self, Opening};
 
 /// Keys ascend and are read seldom, one letter's at a time: only the last page is warm. sled takes several times this in
 /// memory; with 16 MB it took 150 more at 2,500 letters a second.
@@ -42,23 +43,9 @@ fn failed(error: &sled::Error) -> HistoryError {
 impl SledPlace {
     /// Opens `path`; the text says why the old one was put aside, if it was.
     pub fn open(path: &Path, now: Timestamp) -> Result<(Self, Option<String>), HistoryError> {
-        let problem = match Self::try_open(path) {
-            Ok(database) => return Ok((Self(database), None)),
-            Err(problem) => problem,
-        };
-        let aside = path.with_extension(format!("damaged-{}", now.seconds()));
-        std::fs::rename(path, &aside).map_err(|error| HistoryError(format!("{problem}; moving it aside: {error}")))?;
-        let told = format!("{problem}; it was moved to {} and begun anew", aside.display());
-        Ok((Self(Self::try_open(path).map_err(HistoryError)?), Some(told)))
-    }
-
-    /// sled panics on some damage; that is an error like the others here.
-    fn try_open(path: &Path) -> Result<sled::Db, String> {
-        let folder: PathBuf = path.to_owned();
-        let config = sled::Config::new().cache_capacity(CACHE_OCTETS).flush_every_ms(Some(FLUSH_MILLIS));
-        let opening = std::thread::spawn(move || config.path(folder).open());
-        let opened = opening.join().map_err(|_| "sled could not open it".to_owned())?;
-        opened.map_err(|error| error.to_string())
+        let opening = Opening { cache_octets: CACHE_OCTETS, flush_every: Some(FLUSH_MILLIS) };
+        let (database, told) = opening.open(path, now).map_err(HistoryError)?;
+        Ok((Self(database), told))
     }
 }
 
@@ -92,6 +79,6 @@ impl Place for SledPlace {
     }
 
     fn copy_into(&self, target: &Path) -> Result<(), String> {
-        crate::store::sled_copy::copy(&self.0, target)
+        sled_file::copy(&self.0, target)
     }
 }

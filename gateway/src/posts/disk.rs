@@ -116,7 +116,7 @@ impl PostDisk for LocalPostDisk {
 
     fn copy_into(&self, target: &Path) -> Result<(), String> {
         let _no_change = self.copying.write();
-        crate::store::sled_copy::copy(&self.database, target)
+        crate::store::sled_file::copy(&self.database, target)
     }
 
     fn sync(&self) -> Result<(), DiskError> {

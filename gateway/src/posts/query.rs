@@ -287,8 +287,7 @@ impl Posts {
         let mut times: Vec<u64> = book.times.iter().map(std::time::Duration::as_secs).collect();
         times.sort_unstable();
         let at = |share: usize| times.get((times.len() * share / 100).min(times.len().saturating_sub(1)));
-        let day = std::time::Duration::from_hours(24);
-        let yesterday = Timestamp::from_millis(now.millis().saturating_sub(day.as_millis() as u64));
+        let yesterday = now.before(std::time::Duration::from_hours(24));
         Backlog {
             held: book.total(PostState::Held),
             oldest_seconds: oldest,

@@ -11,7 +11,7 @@ use super::slots::ZoneSlots;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::message::DomainName;
-use crate::store::{LetterRecord, LocalStore, Store as _};
+use crate::store::{LetterRecord, LocalStore, Sought, Store as _};
 use crate::tenants::delegation::Delegation;
 use crate::tenants::steward::{Letters, Steward};
 use crate::tenants::{DomainRules, Registry};
@@ -64,22 +64,19 @@ pub(super) fn open_steward(
 
 impl Letters for LocalStore {
     fn waiting(&self, domain: &DomainName, accepted_before: Timestamp) -> bool {
+        // Nothing younger is read, and few are so old.
+        let sought = Sought { accepted_until: Some(accepted_before), ..Sought::default() };
+        let waits = |record: LetterRecord| {
+            let from = record.from_domain.parse::<DomainName>();
+            from.is_ok_and(|from| from.is_within(domain)) && record.states.iter().any(|state| !state.is_final())
+        };
         let mut after = None;
         loop {
-            // An id tells when its letter was accepted, oldest first: nothing younger is read, and few are so old.
-            let page = self.agenda(after, PAGE);
+            let page = self.candidates(&sought, after, PAGE);
             let Some(last) = page.last() else { return false };
-            after = Some(last.id);
-            let old = page.iter().take_while(|letter| letter.id.accepted_at() <= accepted_before);
-            let waits = |record: &LetterRecord| {
-                let from = record.from_domain.parse::<DomainName>();
-                from.is_ok_and(|from| from.is_within(domain)) && record.states.iter().any(|state| !state.is_final())
-            };
-            if old.clone().filter_map(|letter| self.find(letter.id)).any(|record| waits(&record)) {
+            after = Some(*last);
+            if page.into_iter().filter_map(|id| self.find(id)).any(waits) {
                 return true;
-            }
-            if old.count() < page.len() {
-                return false;
             }
         }
     }

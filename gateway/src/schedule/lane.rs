@@ -76,8 +76,7 @@ impl Lane {
         self.shift = self.shift.saturating_sub(cost);
         if let Some(gap) = self.pace.gap(&self.limits, now) {
             let late = if gap < CATCH_UP { CATCH_UP } else { Duration::ZERO };
-            let earliest = Timestamp::from_millis(now.millis().saturating_sub(late.as_millis() as u64));
-            self.next_start = self.next_start.max(earliest) + gap;
+            self.next_start = self.next_start.max(now.before(late)) + gap;
         }
     }
 

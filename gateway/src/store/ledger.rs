@@ -6,12 +6,12 @@
 //! anew, and that is told: its facts can be found out again, while a gateway that does not start delivers nothing.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 use waxseal_keys::sealing::DataKey;
 
+use super::sled_file::{self, Opening};
 use crate::clock::Timestamp;
 
 /// What kind of fact; the name is the tree's.
@@ -71,7 +71,7 @@ pub struct LocalLedger {
     key: DataKey,
 }
 
-const CACHE_OCTETS: u64 = 4 << 20;
+const OPENING: Opening = Opening { cache_octets: 4 << 20, flush_every: None };
 
 fn sled_error(error: &sled::Error) -> LedgerError {
     LedgerError(error.to_string())
@@ -80,25 +80,8 @@ fn sled_error(error: &sled::Error) -> LedgerError {
 impl LocalLedger {
     /// Opens `path`; the text says why the old one was set aside, if it was.
     pub fn open(path: &Path, key: DataKey, now: Timestamp) -> Result<(Self, Option<String>), LedgerError> {
-        let problem = match Self::try_open(path) {
-            Ok(database) => return Ok((Self { path: path.to_owned(), database, key }, None)),
-            Err(problem) => problem,
-        };
-        let aside = path.with_extension(format!("damaged-{}", now.seconds()));
-        std::fs::rename(path, &aside).map_err(|error| LedgerError(format!("{problem}; moving it aside: {error}")))?;
-        let database = Self::try_open(path).map_err(LedgerError)?;
-        let told = format!("{problem}; it was moved to {} and begun anew", aside.display());
-        Ok((Self { path: path.to_owned(), database, key }, Some(told)))
-    }
-
-    /// sled panics on some damage; that is an error like the others here.
-    fn try_open(path: &Path) -> Result<sled::Db, String> {
-        let folder = path.to_owned();
-        let opening = std::thread::spawn(move || {
-            sled::Config::new().path(folder).cache_capacity(CACHE_OCTETS).flush_every_ms(None).open()
-        });
-        let opened = opening.join().map_err(|_| "sled could not open the ledger".to_owned())?;
-        opened.map_err(|error| error.to_string())
+        let (database, told) = OPENING.open(path, now).map_err(LedgerError)?;
+        Ok((Self { path: path.to_owned(), database, key }, told))
     }
 
     fn context(shelf: Shelf, key: &[u8]) -> Vec<u8> {
@@ -132,13 +115,11 @@ impl Ledger for LocalLedger {
             }
         }
         tree.apply_batch(batch).map_err(|error| sled_error(&error))?;
-        self.database.flush().map_err(|error| sled_error(&error))?;
-        let file = File::open(self.path.join("db")).and_then(|file| file.sync_data());
-        file.map_err(|error| LedgerError(format!("syncing: {error}")))
+        sled_file::sync(&self.database, &self.path).map_err(LedgerError)
     }
 
     fn copy_into(&self, target: &Path) -> Result<(), String> {
-        super::sled_copy::copy(&self.database, target)
+        sled_file::copy(&self.database, target)
     }
 }
 

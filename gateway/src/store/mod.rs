@@ -24,7 +24,7 @@ mod recover;
 mod samples;
 mod search;
 pub mod shelf;
-pub mod sled_copy;
+pub mod sled_file;
 mod summary;
 pub(crate) mod table;
 mod tally;

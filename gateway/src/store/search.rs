@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::catalogue::{Mark, Sought};
-use super::table::Table;
+use super::table::{Live, Table};
 use super::{LetterRecord, LocalStore, Store};
 use crate::clock::Timestamp;
 use crate::ids::LetterId;
@@ -40,21 +40,29 @@ struct Piece<T> {
 }
 
 impl Table {
+    /// The next `limit` letters.
+    fn page(&self, after: Option<LetterId>, limit: usize) -> Piece<Vec<(LetterId, &Live)>> {
+        let found: Vec<_> = self.from(after).take(limit).map(|(id, live)| (*id, live)).collect();
+        let rest = found.last().filter(|_| found.len() == limit).map(|(id, _)| *id);
+        Piece { found, rest }
+    }
+
     fn candidates(&self, sought: &Sought, after: Option<LetterId>, limit: usize) -> Piece<Vec<LetterId>> {
         let wanted = self.catalogue.wanted(sought);
+        let page = self.page(after, WALK);
         let mut found = Vec::new();
-        for (walked, (id, live)) in self.from(after).enumerate() {
-            if wanted.ends_before(*id) {
+        for (id, live) in page.found {
+            if wanted.ends_before(id) {
                 return Piece { found, rest: None };
             }
             if wanted.admits(&live.summary, &live.marks) {
-                found.push(*id);
-            }
-            if walked + 1 == WALK || found.len() == limit {
-                return Piece { found, rest: Some(*id) };
+                found.push(id);
+                if found.len() == limit {
+                    return Piece { found, rest: Some(id) };
+                }
             }
         }
-        Piece { found, rest: None }
+        Piece { found, rest: page.rest }
     }
 
     /// Counts into `census`; the letters that it cannot count come back.
@@ -64,12 +72,11 @@ impl Table {
         after: Option<LetterId>,
         class: &dyn Fn(Timestamp) -> usize,
     ) -> Piece<Vec<LetterId>> {
-        let mut unknown = Vec::new();
-        let (mut counts, mut last, mut walked) = (HashMap::<(u32, usize), usize>::new(), None, 0);
-        for (id, live) in self.from(after).take(WALK) {
-            (last, walked) = (Some(*id), walked + 1);
+        let page = self.page(after, WALK);
+        let (mut counts, mut unknown) = (HashMap::<(u32, usize), usize>::new(), Vec::new());
+        for (id, live) in page.found {
             let Some(marks) = live.marks.known() else {
-                unknown.push(*id);
+                unknown.push(id);
                 continue;
             };
             let class = class(id.accepted_at());
@@ -82,18 +89,13 @@ impl Table {
                 *census.entry((name.to_string(), class)).or_default() += count;
             }
         }
-        Piece { found: unknown, rest: last.filter(|_| walked == WALK) }
+        Piece { found: unknown, rest: page.rest }
     }
 
     fn unnoted(&self, after: Option<LetterId>) -> Piece<Vec<LetterId>> {
-        let (mut found, mut last, mut walked) = (Vec::new(), None, 0);
-        for (id, live) in self.from(after).take(NOTED_A_TICK) {
-            (last, walked) = (Some(*id), walked + 1);
-            if live.marks.known().is_none() {
-                found.push(*id);
-            }
-        }
-        Piece { found, rest: last.filter(|_| walked == NOTED_A_TICK) }
+        let page = self.page(after, NOTED_A_TICK);
+        let unknown = page.found.into_iter().filter(|(_, live)| live.marks.known().is_none());
+        Piece { found: unknown.map(|(id, _)| id).collect(), rest: page.rest }
     }
 }
 

@@ -74,7 +74,7 @@ mod tests {
         fn it_counts_what_is_there(
             changes in prop::collection::vec((0u64..20, prop::array::uniform3(0u16..3), any::<bool>()), 0..100),
         ) {
-            let id = |n: u64| LetterId::from_bytes((u128::from(n * 700) << 80).to_be_bytes());
+            let id = |n: u64| LetterId::first_at(Timestamp::from_millis(n * 700));
             let (mut tally, mut letters): (Tally, BTreeMap<LetterId, Counts>) = Default::default();
             for (n, counts, stays) in changes {
                 if let Some(old) = letters.remove(&id(n)) {

@@ -53,20 +53,10 @@ impl Accounts {
             return Err(AccountError::Exists(email));
         }
         let account = Account {
-            id: AccountId::new(now),
-            email: email.clone(),
-            grants: vec![grant],
             password_set: phc.is_some().then_some(now),
             password: phc,
             initial_until,
-            earlier_passwords: Vec::new(),
-            totp: None,
-            recovery: Vec::new(),
-            identity: None,
-            devices: Vec::new(),
-            language: None,
-            disabled: None,
-            created: now,
+            ..Account::new(&email, vec![grant], now)
         };
         let words = format!("added {email} as {} of {}", grant.role, self.place(grant));
         let account = self.write(account, by, vec![words])?;

@@ -116,15 +116,13 @@ pub struct Account {
     pub created: Timestamp,
 }
 
-#[cfg(test)]
 impl Account {
-    /// An account with these roles and nothing else.
-    pub fn for_tests(email: &str, grants: &[Grant]) -> Self {
-        let created = Timestamp::from_millis(1_795_442_709_123);
+    /// An account with these roles that nobody can sign in to yet.
+    pub fn new(email: &str, grants: Vec<Grant>, created: Timestamp) -> Self {
         Self {
             id: AccountId::new(created),
             email: email.to_owned(),
-            grants: grants.to_vec(),
+            grants,
             password: None,
             initial_until: None,
             password_set: None,
@@ -137,6 +135,12 @@ impl Account {
             disabled: None,
             created,
         }
+    }
+
+    /// One for tests.
+    #[cfg(test)]
+    pub fn for_tests(email: &str, grants: &[Grant]) -> Self {
+        Self::new(email, grants.to_vec(), Timestamp::from_millis(1_795_442_709_123))
     }
 }
 

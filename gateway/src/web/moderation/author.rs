@@ -144,13 +144,10 @@ pub(super) async fn page(
 
 /// Since when a ban hides posts.
 fn since(hide: &str, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
-    let before = |span: Duration| {
-        Timestamp::from_millis(now.millis().saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
-    };
     match hide {
         "" | "nothing" => Ok(None),
-        "day" => Ok(Some(before(Duration::from_hours(24)))),
-        "week" => Ok(Some(before(Duration::from_hours(7 * 24)))),
+        "day" => Ok(Some(now.before(Duration::from_hours(24)))),
+        "week" => Ok(Some(now.before(Duration::from_hours(7 * 24)))),
         "all" => Ok(Some(Timestamp::from_millis(0))),
         other => Err(Problem::invalid(format!("\"{other}\" is not a span"))),
     }
